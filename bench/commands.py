@@ -1,0 +1,28 @@
+"""``millrace bench``: run one benchmark against the running stack; exit status 1 when a bar was missed."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench import latency as latency_bench
+from bench.report import report
+
+app = typer.Typer(no_args_is_help=True, help="Measure something beside its ceiling.")
+JsonFile = Annotated[Path | None, typer.Option("--json", help="write the metrics to this file as well")]
+
+
+@app.callback()
+def benchmarks() -> None:
+    """Measure something beside its ceiling."""
+
+
+@app.command()
+def latency(
+    seconds: Annotated[int, typer.Option(min=1, help="how long to write")] = 60,
+    rate: Annotated[int, typer.Option(min=1, help="commits a second")] = 50,
+    json_file: JsonFile = None,
+) -> None:
+    """From COMMIT to visible in ClickHouse and in Elasticsearch."""
+    if not report("latency", latency_bench.measure(seconds, rate), json_file):
+        raise typer.Exit(1)

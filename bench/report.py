@@ -1,0 +1,49 @@
+"""What every benchmark reports: metrics with their unit, ceiling, ratio and bar, as a table and as JSON."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure. ``bar`` is the limit that it must keep, ``met`` whether it did; None where there is none.
+
+    ``ceiling`` is what the same machine could do at best, measured in the same run; ``ratio`` is value / ceiling.
+    """
+
+    metric: str
+    value: float
+    unit: str
+    ceiling: float | None = None
+    ratio: float | None = None
+    bar: float | None = None
+    met: bool | None = None
+
+
+def at_most(metric: str, value: float, unit: str, bar: float) -> Metric:
+    """A figure that must not be above its bar."""
+    return Metric(metric, round(value, 2), unit, bar=bar, met=value <= bar)
+
+
+def report(name: str, metrics: list[Metric], json_file: Path | None) -> bool:
+    """Print the metrics, write the JSON when asked, and return whether every bar was met."""
+    table = Table("metric", "value", "ceiling", "ratio", "bar", "met", title=name)
+    for metric in metrics:
+        table.add_row(
+            metric.metric,
+            f"{metric.value:g} {metric.unit}",
+            "" if metric.ceiling is None else f"{metric.ceiling:g}",
+            "" if metric.ratio is None else f"{metric.ratio:.2f}",
+            "" if metric.bar is None else f"{metric.bar:g}",
+            {True: "yes", False: "NO", None: ""}[metric.met],
+        )
+    Console().print(table)
+    if json_file is not None:
+        json_file.write_text(
+            json.dumps({"name": name, "metrics": [asdict(metric) for metric in metrics]}, indent=2) + "\n"
+        )
+    return all(metric.met is not False for metric in metrics)

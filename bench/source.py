@@ -1,0 +1,88 @@
+"""A throw-away source: a database of its own on the stack's PostgreSQL, captured like any other, removed afterwards.
+
+The shop's tables are left alone, and the engine is shown to work on a database by its source file only.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from clickhouse_connect.driver.client import Client
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+from cdc import clickhouse, source_file
+from cdc import state as engine_state
+from cdc.backfill.copy import Copied
+from cdc.connect.apply import apply_plan
+from cdc.connect.plan import make_plan
+from cdc.connect.remove import remove_source
+from cdc.kafka import Kafka
+from cdc.settings import CdcSettings, settings
+from cdc.source_file import SourceFile
+
+
+@dataclass(frozen=True)
+class ThrowAwaySource:
+    """A database (``dsn``, as superuser) and its source file; ``apply`` captures it, once or again."""
+
+    name: str
+    dsn: str
+    file: SourceFile
+    path: Path
+
+    def apply(self) -> list[Copied]:
+        """Capture the tables as they are now; returns what was copied."""
+        with _parts() as (config, state, kafka, target):
+            plan = make_plan(self.file, config, state, kafka, target)
+            return apply_plan(plan, config, state, kafka, target, lambda _: None, lambda *_: None)
+
+    def remove(self) -> None:
+        """Take the source out of everything, and drop its database."""
+        with _parts() as (config, state, kafka, target):
+            remove_source(self.file, config, state, kafka, target)
+        with psycopg.connect(os.environ["POSTGRES_ADMIN_DSN"], autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(self.name)))
+
+
+@contextmanager
+def throw_away_source(name: str, tables: str, documents: str = "") -> Iterator[ThrowAwaySource]:
+    """Create the database with the given DDL, for the caller to apply; afterwards remove every trace.
+
+    Args:
+        name: of the source and of its database.
+        tables: DDL of the source's tables.
+        documents: YAML of the source file's ``documents:`` part, or nothing.
+    """
+    admin = os.environ["POSTGRES_ADMIN_DSN"]
+    parts = {key: str(value) for key, value in conninfo_to_dict(admin).items()}
+    dsn = f"postgresql://{parts['user']}:{parts['password']}@{parts['host']}:{parts['port']}/{name}"
+    targets = "[clickhouse, elasticsearch]" if documents else "[clickhouse]"
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(tables.encode())
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{name}.yaml"
+        path.write_text(f"source: {name}\ndsn: {dsn}\ntables: ['public.*']\ntargets: {targets}\n{documents}")
+        source = ThrowAwaySource(name, dsn, source_file.load(path), path)
+        try:
+            yield source
+        finally:
+            source.remove()
+
+
+@contextmanager
+def _parts() -> Iterator[tuple[CdcSettings, psycopg.Connection[Any], Kafka, Client]]:
+    config = settings()
+    kafka = Kafka(config.kafka_bootstrap)
+    try:
+        with engine_state.connect(config.millrace_state_dsn) as state:
+            yield config, state, kafka, clickhouse.connect(config.clickhouse_url, config.clickhouse_cdc_password)
+    finally:
+        kafka.close()

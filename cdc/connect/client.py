@@ -1,0 +1,82 @@
+"""Kafka Connect's REST interface: the few calls that the engine needs, with its errors as ours."""
+
+import time
+from typing import Any
+
+import httpx
+
+from cdc.errors import PermanentError, TransientError
+
+_STOP_PATIENCE = 30.0
+_POLL = 0.1
+
+
+class ConnectClient:
+    """A client for one Connect cluster. Every call raises `TransientError` while Connect is down or rebalancing."""
+
+    def __init__(self, url: str) -> None:
+        self._http = httpx.Client(base_url=url, timeout=30)
+        self._url = url
+
+    def connectors(self) -> list[str]:
+        """Names of all connectors."""
+        return list(self._call("GET", "/connectors"))
+
+    def config(self, name: str) -> dict[str, str] | None:
+        """The configuration of a connector, or None when there is no such connector."""
+        found = self._call("GET", f"/connectors/{name}/config", missing_ok=True)
+        return None if found is None else {key: str(value) for key, value in found.items() if key != "name"}
+
+    def put(self, name: str, config: dict[str, str]) -> None:
+        """Create a connector or replace its configuration."""
+        self._call("PUT", f"/connectors/{name}/config", json=config)
+
+    def remove(self, name: str) -> None:
+        """Remove a connector and its offsets: a later one of the same name starts anew."""
+        if self.config(name) is None:
+            return
+        self._call("PUT", f"/connectors/{name}/stop")
+        deadline = time.monotonic() + _STOP_PATIENCE
+        while self._call("GET", f"/connectors/{name}/status")["connector"]["state"] != "STOPPED":
+            if time.monotonic() > deadline:
+                raise TransientError(f"connector {name} did not stop within {_STOP_PATIENCE:g} s; try again")
+            time.sleep(_POLL)  # Connect offers no notification
+        self._call("DELETE", f"/connectors/{name}/offsets")
+        self._call("DELETE", f"/connectors/{name}")
+
+    def failures(self, name: str) -> list[str]:
+        """First lines of what the connector's failed parts (itself, its tasks) died of; empty when none failed."""
+        status = self._call("GET", f"/connectors/{name}/status", missing_ok=True) or {
+            "connector": {"state": "NONE"},
+            "tasks": [],
+        }
+        parts = [status["connector"], *status["tasks"]]
+        return [part.get("trace", "no reason given").splitlines()[0] for part in parts if part["state"] == "FAILED"]
+
+    def running(self, name: str) -> bool:
+        """Whether the connector and at least one task run, and nothing else is wrong with it."""
+        status = self._call("GET", f"/connectors/{name}/status", missing_ok=True)
+        if status is None:
+            return False
+        return bool(status["tasks"]) and all(
+            part["state"] == "RUNNING" for part in [status["connector"], *status["tasks"]]
+        )
+
+    def restart_failed(self, name: str) -> None:
+        """Restart the connector's failed parts; running ones are left alone."""
+        self._call("POST", f"/connectors/{name}/restart?includeTasks=true&onlyFailed=true")
+
+    def _call(self, method: str, path: str, *, json: Any = None, missing_ok: bool = False) -> Any:
+        try:
+            answer = self._http.request(method, path, json=json)
+        except httpx.HTTPError as error:
+            raise TransientError(
+                f"Kafka Connect at {self._url} does not answer ({error}); is it up? `millrace status`"
+            ) from error
+        if answer.status_code == 404 and missing_ok:
+            return None
+        if answer.status_code in (409, 500, 503):
+            raise TransientError(f"Kafka Connect is busy ({answer.status_code}): {answer.text[:300]}")
+        if answer.is_error:
+            raise PermanentError(f"Kafka Connect refused {method} {path}: {answer.text[:500]}")
+        return answer.json() if answer.content else None

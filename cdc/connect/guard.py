@@ -1,0 +1,84 @@
+"""Restarts failed connector tasks: Connect itself does not. ``python -m cdc.connect.guard``
+
+A task that fails again and again is restarted with growing pauses, and each reason is logged; it never gives up, since
+most failures (a database that is away, a broker that restarts) end by themselves.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from cdc import health, process
+from cdc.connect.client import ConnectClient
+from cdc.errors import CdcError
+from cdc.settings import settings
+
+log = logging.getLogger("millrace.connect-guard")
+
+_EVERY = 1.0
+_FIRST_PAUSE = 1.0
+_LONGEST_PAUSE = 30.0
+_FORGIVEN_AFTER = 120.0
+
+
+class Guard:
+    """Watches all connectors of one Connect cluster."""
+
+    def __init__(self, connect: ConnectClient) -> None:
+        self._connect = connect
+        self._stopping = threading.Event()
+        self._pauses: dict[str, float] = {}
+        self._next_try: dict[str, float] = {}
+        self.restarts = 0
+        self.last_problem: str | None = None
+
+    def stop(self) -> None:
+        """End `run` soon."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Look once a second until `stop`."""
+        while not self._stopping.wait(_EVERY):
+            try:
+                for name in self._connect.connectors():
+                    self._look_after(name)
+                self.last_problem = None
+            except CdcError as error:
+                if str(error) != self.last_problem:
+                    log.warning("%s", error)
+                self.last_problem = str(error)
+
+    def _look_after(self, name: str) -> None:
+        failures = self._connect.failures(name)
+        now = time.monotonic()
+        if not failures:
+            if now - self._next_try.get(name, now) > _FORGIVEN_AFTER:
+                self._pauses.pop(name, None)
+                self._next_try.pop(name, None)
+            return
+        if now < self._next_try.get(name, 0.0):
+            return
+        pause = self._pauses.get(name, _FIRST_PAUSE)
+        log.warning("connector %s failed, restarting: %s", name, failures[0])
+        self._connect.restart_failed(name)
+        self.restarts += 1
+        self._next_try[name] = now + pause
+        self._pauses[name] = min(pause * 2, _LONGEST_PAUSE)
+
+
+def main(on_stop: Callable[[Callable[[], None]], None]) -> None:
+    """Run the guard until SIGTERM."""
+    guard = Guard(ConnectClient(settings().connect_url))
+    on_stop(guard.stop)
+
+    def report() -> tuple[bool, dict[str, Any]]:
+        return True, {"restarts": guard.restarts, "problem": guard.last_problem}
+
+    health.serve(process.health_port(), report)
+    guard.run()
+
+
+if __name__ == "__main__":
+    process.run("millrace.connect-guard", main)

@@ -1,0 +1,100 @@
+"""Documents: rows of several PostgreSQL tables kept as one Elasticsearch document each.
+
+The functions here are what commands call; the sink itself is ``python -m cdc.documents``. Nothing is glued together
+from events: an event only names the documents it concerns, and those are read from the source (`cdc.documents.reading`
+gives the order that makes this safe).
+"""
+
+from collections.abc import Callable, Collection
+from functools import partial
+
+from cdc.documents import index, loading
+from cdc.documents.problems import problems
+from cdc.documents.reading import Reader
+from cdc.documents.resolve import load_trees
+from cdc.documents.trees import Tree
+from cdc.documents.verify import DocumentProof, Passed
+from cdc.documents.verify import verify as _verify
+from cdc.documents.writer import Writer
+from cdc.settings import CdcSettings
+from cdc.source_file import SourceFile
+from cdc.state import SourceState
+
+__all__ = ["DocumentProof", "Tree", "backfill", "load_trees", "outstanding", "prepare", "problems", "remove", "verify"]
+
+Progress = Callable[[str, int], None]
+
+
+def outstanding(trees: Collection[Tree], config: CdcSettings) -> list[Tree]:
+    """The trees that `prepare` and `backfill` are due for: new, changed, or never loaded to the end. Changes nothing.
+
+    Raises:
+        TransientError: Elasticsearch does not answer.
+    """
+    with index.connect(config.elasticsearch_url) as client:
+        return [tree for tree in trees if not index.is_loaded(client, tree)]
+
+
+def prepare(trees: Collection[Tree], config: CdcSettings) -> None:
+    """Make the trees' indexes and aliases, or add new fields to them; the sink writes to an index only after this.
+
+    Raises:
+        ConfigurationError: Elasticsearch refuses a mapping.
+        TransientError: Elasticsearch does not answer.
+    """
+    with index.connect(config.elasticsearch_url) as client:
+        for tree in trees:
+            index.prepare(client, tree, config.cdc_topic_retention_hours)
+
+
+def backfill(
+    file: SourceFile,
+    source: SourceState,
+    trees: Collection[Tree],
+    config: CdcSettings,
+    progress: Progress = lambda *_: None,
+) -> dict[str, int]:
+    """Write every document of the trees from the source as it is, and delete those without a root, while the stream
+    runs. Returns the number of roots by index; `progress` is told (index, roots so far).
+
+    Raises:
+        CdcError: as `cdc.documents.writer.Writer`; calling again starts the index in question from its beginning.
+    """
+    client = index.connect(config.elasticsearch_url)
+    writer, reader = Writer(file, source, client), Reader(file, source)
+    done = {}
+    try:
+        for tree in trees:
+            done[tree.index] = loading.rebuild(writer, reader, client, tree, partial(progress, tree.index))
+            index.mark_loaded(client, tree)
+    finally:
+        writer.close()
+        reader.close()
+        client.close()
+    return done
+
+
+def verify(
+    file: SourceFile, source: SourceState, trees: Collection[Tree], config: CdcSettings, passed: Passed
+) -> list[DocumentProof]:
+    """Compare every document of the trees with one read from nothing; see `cdc.documents.verify`.
+
+    `passed` is given a position of the source's log and returns once the sink has passed it.
+    """
+    client, reader = index.connect(config.elasticsearch_url), Reader(file, source)
+    try:
+        return [_verify(reader, client, tree, passed) for tree in trees]
+    finally:
+        reader.close()
+        client.close()
+
+
+def remove(trees: Collection[Tree], config: CdcSettings) -> None:
+    """Delete the trees' indexes with their aliases; what is not there is no error.
+
+    Raises:
+        TransientError: Elasticsearch does not answer.
+    """
+    with index.connect(config.elasticsearch_url) as client:
+        for tree in trees:
+            index.remove(client, tree)

@@ -1,0 +1,195 @@
+"""The loop of the document sink: consume, flush, commit; and follow the source files.
+
+Offsets are committed only after every document concerned was acknowledged. What Elasticsearch refuses stops the sink
+with its reason. Several members of the group may run: versions, not ownership, keep documents right.
+"""
+
+import logging
+import time
+from collections.abc import Iterable
+
+import psycopg
+from confluent_kafka import Consumer, KafkaError, Message
+from elasticsearch import Elasticsearch
+
+from cdc import source_database, state
+from cdc.connect.connector import EPOCH_HEADER
+from cdc.documents import index
+from cdc.documents.affected import Change, decode
+from cdc.documents.flush import Flusher
+from cdc.documents.resolve import load_trees
+from cdc.documents.trees import Tree
+from cdc.errors import CdcError, DataError, LostOffsetError, TransientError
+from cdc.settings import CdcSettings
+from cdc.sinks import positions
+from cdc.source_file import SourceFile
+
+log = logging.getLogger("millrace.documents")
+
+MOST_EVENTS = 5000
+# Seconds in which events gather after the first: at most some 20 flushes, each with a commit in the source, a second;
+# small against the refresh interval that decides when a document is found.
+LINGER = 0.04
+IDLE = 0.25
+LOOK_AT_SOURCES = 2.0
+
+
+class DocumentSink:
+    """One member of the group. `run` returns after `stop`, with the flush in hand finished."""
+
+    def __init__(self, consumer: Consumer, client: Elasticsearch, config: CdcSettings) -> None:
+        self.consumer = consumer
+        self._client = client
+        self._config = config
+        self._state = state.connect(config.millrace_state_dsn)
+        self._sources: list[tuple[SourceFile, state.SourceState]] = []
+        self._by_source: list[Flusher] = []
+        self._flushers: dict[str, Flusher] = {}  # by topic
+        self._failed: list[CdcError] = []
+        self._stopping = False
+        self.waiting_for: list[str] = []
+        self.events = 0
+        self.flushes = 0
+        self.flush_seconds = 0.0
+        self.last_flush_at: float | None = None
+        self.lag = 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether partitions are assigned (or no source with documents was applied yet)."""
+        return not self.waiting_for and (not self._flushers or bool(self.consumer.assignment()))
+
+    def stop(self) -> None:
+        """Ask the loop to end after the flush in hand."""
+        self._stopping = True
+        for flusher in list(self._by_source):
+            flusher.writer.stopping.set()
+
+    def facts(self) -> dict[str, object]:
+        """Counters for the health answer; documents as counted by Elasticsearch's acknowledgements, lag in events."""
+        totals = [flusher.writer.totals for flusher in list(self._by_source)]
+        return {
+            "waiting_for_index": self.waiting_for,
+            "events": self.events,
+            "flushes": self.flushes,
+            "flush_seconds": round(self.flush_seconds, 3),
+            "lag": self.lag,
+            "seconds_since_flush": None if self.last_flush_at is None else round(time.time() - self.last_flush_at, 3),
+            "indexed": sum(total.indexed for total in totals),
+            "deleted": sum(total.deleted for total in totals),
+            "superseded": sum(total.superseded for total in totals),
+        }
+
+    def run(self) -> None:
+        """Read and write until `stop`.
+
+        Raises:
+            CdcError: something that needs a person, or a part away for longer than the patience; offsets of what was
+                not written are not committed.
+        """
+        looked = 0.0
+        try:
+            while not self._stopping:
+                if time.monotonic() - looked >= LOOK_AT_SOURCES:
+                    self._follow_sources()
+                    self._measure_lag()
+                    looked = time.monotonic()
+                messages = self._consume()
+                if self._failed:
+                    raise self._failed[0]
+                if messages:
+                    self._flush(messages)
+        except TransientError:
+            if not self._stopping:  # when stopped nobody waits for what is away: the next process reads it again
+                raise
+        finally:
+            for flusher in self._by_source:
+                flusher.close()
+            self._state.close()
+
+    def _follow_sources(self) -> None:
+        try:
+            sources = [(file, known) for file, known in state.applied_sources(self._state) if file.documents]
+        except psycopg.OperationalError as error:
+            raise TransientError(f"the engine's state cannot be read: {' '.join(str(error).split())}") from error
+        if sources == self._sources and not self.waiting_for:
+            return
+        trees = {file.source: self._trees(file) for file, _ in sources}
+        # An index is made by `apply`, never here: made anew it would look complete while it is empty.
+        lacking = {
+            name: [tree.index for tree in each if not index.is_prepared(self._client, tree)]
+            for name, each in trees.items()
+        }
+        self.waiting_for = [name for names in lacking.values() for name in names]
+        sources = [(file, known) for file, known in sources if not lacking[file.source]]
+        if sources == self._sources:
+            return
+        for flusher in self._by_source:
+            flusher.close()
+        self._by_source = [Flusher(file, known, trees[file.source], self._client) for file, known in sources]
+        self._flushers = {topic: flusher for flusher in self._by_source for topic in flusher.topics}
+        self._sources = sources
+        log.info("writing documents from %d tables", len(self._flushers))
+        if self._flushers:
+            positions.subscribe(self.consumer, sorted(self._flushers), lambda: None, self._failed)
+        else:
+            self.consumer.unsubscribe()
+
+    def _measure_lag(self) -> None:
+        """Events in the broker that were not taken yet, by what the consumer has last heard of it."""
+        places = [place for place in self.consumer.position(self.consumer.assignment()) if place.offset >= 0]
+        ends = [self.consumer.get_watermark_offsets(place, cached=True)[1] for place in places]
+        self.lag = sum(max(0, end - place.offset) for place, end in zip(places, ends, strict=True))
+
+    def _trees(self, file: SourceFile) -> tuple[Tree, ...]:
+        with source_database.connect(file) as source:
+            return load_trees(file, source)
+
+    def _consume(self) -> list[Message]:
+        if not self._flushers:
+            time.sleep(IDLE)  # nothing is captured: there is no topic to wait on
+            return []
+        first = self.consumer.poll(IDLE)
+        if first is None:
+            return []
+        return [m for m in (first, *self.consumer.consume(MOST_EVENTS, LINGER)) if self._usable(m)]
+
+    def _usable(self, message: Message) -> bool:
+        error = message.error()
+        if error is None:
+            return message.topic() in self._flushers
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:
+            raise LostOffsetError(
+                f"{error.str()}: changes are gone from Kafka; `millrace cdc backfill` writes all documents anew"
+            )
+        if error.fatal():
+            raise TransientError(f"Kafka: {error.str()}")
+        log.info("Kafka: %s", error.str())
+        return False
+
+    def _flush(self, messages: Iterable[Message]) -> None:
+        begun = time.monotonic()
+        changes: dict[Flusher, list[Change]] = {}
+        offsets: dict[tuple[str, int], int] = {}
+        for message in messages:
+            topic, partition, offset = str(message.topic()), message.partition(), message.offset()
+            assert partition is not None and offset is not None
+            if value := message.value():
+                changes.setdefault(self._flushers[topic], []).append(_change(message, topic, value))
+            offsets[topic, partition] = offset + 1
+            self.events += 1
+        for flusher, events in changes.items():
+            flusher.flush(events)
+        positions.commit(self.consumer, offsets)
+        self.flushes += 1
+        self.flush_seconds += time.monotonic() - begun
+        self.last_flush_at = time.time()
+
+
+def _change(message: Message, topic: str, value: bytes) -> Change:
+    headers = dict(message.headers() or [])
+    try:
+        return decode(topic, value, int(headers[EPOCH_HEADER] or b""))
+    except (KeyError, ValueError, TypeError) as error:
+        where = f"{topic}/{message.partition()} at {message.offset()}"
+        raise DataError(f"{where}: not a change event of this engine ({type(error).__name__}: {error})") from error

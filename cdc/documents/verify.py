@@ -1,0 +1,101 @@
+"""Proof that an index holds exactly the documents that a reading from nothing gives.
+
+Every document is compared by content, in both directions: missing, different and superfluous ones all count. Writes may
+go on meanwhile: a difference counts only when it is still there after the sink has passed a position taken after it was
+seen, and the source's side has not changed in between; otherwise that document is looked at again.
+"""
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from elasticsearch import Elasticsearch
+
+from cdc.documents import index
+from cdc.documents.loading import orphans
+from cdc.documents.reading import Key, Reader, root_key
+from cdc.documents.trees import Tree
+from cdc.errors import TransientError
+
+DOCUMENTS_AT_ONCE = 1000
+SHOWN = 1000  # differing ids kept in a proof: enough to repair by, bounded when all differ
+
+Passed = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class DocumentProof:
+    """The outcome for one index: roots compared, the position up to which it holds, ids that differ (the first ones
+    in order), and how many differ in all."""
+
+    index: str
+    rows: int
+    lsn: int
+    keys: tuple[str, ...]
+    differing: int
+
+    @property
+    def equal(self) -> bool:
+        """Whether no document differs."""
+        return self.differing == 0
+
+
+def verify(reader: Reader, client: Elasticsearch, tree: Tree, passed: Passed, patience: float = 60.0) -> DocumentProof:
+    """Compare every document of the tree.
+
+    Args:
+        reader: a session on the source.
+        client: where the index is.
+        tree: the documents to compare.
+        passed: returns once the sink has passed the given position, else raises `TransientError`.
+        patience: seconds in which a document that keeps changing must stand still long enough to be compared.
+
+    Raises:
+        TransientError: a part did not answer, or documents kept changing.
+    """
+    rows, suspects = 0, dict[str, Any]()
+    for keys in reader.keys(tree, DOCUMENTS_AT_ONCE):
+        rows += len(keys)
+        suspects |= _differing(reader, client, tree, keys)
+    for keys in orphans(reader, client, tree):
+        suspects |= _differing(reader, client, tree, keys)
+    width = len(tree.root.shape.key)
+    proven: set[str] = set()
+    deadline = time.monotonic() + patience
+    lsn = reader.position()
+    while suspects:
+        lsn = reader.position()
+        passed(lsn)
+        again = _look_again(reader, client, tree, [root_key(identifier, width) for identifier in suspects])
+        proven |= {identifier for identifier, body in again.items() if suspects[identifier] == body}
+        suspects = {identifier: body for identifier, body in again.items() if identifier not in proven}
+        if suspects and time.monotonic() > deadline:
+            raise TransientError(
+                f"index {tree.index}: {len(suspects)} documents change too fast to be compared; verify again"
+            )
+    return DocumentProof(tree.index, rows, lsn, tuple(sorted(proven)[:SHOWN]), len(proven))
+
+
+def _look_again(reader: Reader, client: Elasticsearch, tree: Tree, keys: list[Key]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for start in range(0, len(keys), DOCUMENTS_AT_ONCE):
+        found |= _differing(reader, client, tree, keys[start : start + DOCUMENTS_AT_ONCE])
+    return found
+
+
+def _differing(reader: Reader, client: Elasticsearch, tree: Tree, keys: Collection[Key]) -> dict[str, Any]:
+    """Documents that differ now: id -> what the source says (None: no such root)."""
+    expected = {identifier: canonical(body) for identifier, body in reader.peek(tree, keys).items()}
+    there = index.bodies(client, tree.index, list(expected))
+    return {identifier: body for identifier, body in expected.items() if body != _spelt(there.get(identifier))}
+
+
+def canonical(body: str | None) -> bytes | None:
+    """One spelling for equal JSON documents: keys sorted, no spaces."""
+    return None if body is None else _spelt(orjson.loads(body))
+
+
+def _spelt(document: Any) -> bytes | None:
+    return None if document is None else orjson.dumps(document, option=orjson.OPT_SORT_KEYS)

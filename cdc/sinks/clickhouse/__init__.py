@@ -1,0 +1,1 @@
+"""The ClickHouse sink: raw copies of the captured tables, one ReplacingMergeTree each, highest version wins."""

@@ -1,0 +1,33 @@
+"""The ClickHouse sink as a process: ``python -m cdc.sinks.clickhouse``."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from cdc import clickhouse, health, process
+from cdc.settings import settings
+from cdc.sinks import positions
+from cdc.sinks.clickhouse.sink import ClickHouseSink
+
+
+def main(on_stop: Callable[[Callable[[], None]], None]) -> None:
+    """Run one member of the group until SIGTERM."""
+    config = settings()
+    reader = positions.consumer(config.kafka_bootstrap, positions.CLICKHOUSE_GROUP)
+    target = clickhouse.connect(config.clickhouse_url, config.clickhouse_cdc_password)
+    sink = ClickHouseSink(reader, target, config.millrace_state_dsn)
+    on_stop(sink.stop)
+
+    def report() -> tuple[bool, dict[str, Any]]:
+        since = None if sink.last_flush_at is None else round(time.time() - sink.last_flush_at, 3)
+        return sink.ready, {"rows": sink.rows, "flushes": sink.flushes, "seconds_since_flush": since}
+
+    health.serve(process.health_port(), report)
+    try:
+        sink.run()
+    finally:
+        reader.close()
+
+
+if __name__ == "__main__":
+    process.run("millrace.clickhouse-sink", main)

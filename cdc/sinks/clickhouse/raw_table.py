@@ -1,0 +1,113 @@
+"""The raw table of a captured one, and the statements that fill it from the stream and from a backfill.
+
+Both statements hand the server bytes as they come (Debezium's JSON, COPY's text) and let its parsers read them straight
+into the column types; nothing is decoded here. Non-key columns are read as Nullable and then cast strictly, so that a
+NULL where the source forbids one fails the insert instead of becoming a zero.
+"""
+
+from cdc.catalog import Column, Shape
+from cdc.clickhouse import quote
+from cdc.types import clickhouse_type, mapping
+from cdc.version import COMMIT_SHIFT, EPOCH_SHIFT
+
+SERVICE_COLUMNS = {
+    "_version": "UInt128",
+    "_deleted": "UInt8",
+    "_committed_at": "DateTime64(6, 'UTC')",
+    "_ingested_at": "DateTime64(6, 'UTC')",
+    "_batch": "UInt64",
+}
+
+STREAM_SETTINGS = {
+    "date_time_input_format": "best_effort",
+    "input_format_null_as_default": 1,  # only for a whole missing image; its columns are Nullable
+    "input_format_skip_unknown_fields": 0,  # a column that the shape does not know must fail the insert
+    "input_format_json_ignore_unknown_keys_in_named_tuple": 0,
+    "async_insert": 0,
+}
+COPY_SETTINGS = {"date_time_input_format": "best_effort", "input_format_null_as_default": 0, "async_insert": 0}
+
+# Debezium's envelope around the row images, whole: an unknown field is a fault, not noise.
+_SOURCE = (
+    "Tuple(version String, connector String, name String, ts_ms Int64, snapshot Nullable(String), db String, "
+    "sequence String, ts_us Int64, ts_ns Int64, schema String, `table` String, txId Nullable(Int64), lsn UInt64, "
+    "xmin Nullable(Int64), origin Nullable(String), origin_lsn Nullable(Int64))"
+)
+_TIMES = "ts_ms Nullable(Int64), ts_us Nullable(Int64), ts_ns Nullable(Int64)"
+_ENVELOPE = f"source {_SOURCE}, transaction Nullable(String), op String, {_TIMES}"
+
+
+def qualified(shape: Shape) -> str:
+    """Quoted ``database.table`` of the raw table."""
+    return f"{quote(shape.raw_database)}.{quote(shape.raw_table)}"
+
+
+def columns_of(shape: Shape) -> dict[str, str]:
+    """Every column of the raw table with its ClickHouse type, in order."""
+    return {column.name: clickhouse_type(column) for column in shape.columns} | SERVICE_COLUMNS
+
+
+def create_statement(shape: Shape) -> str:
+    """DDL of the raw table. Retries of one insert are dropped by its token (the deduplication window)."""
+    columns = ",\n    ".join(f"{quote(name)} {kind}" for name, kind in columns_of(shape).items())
+    key = ", ".join(quote(name) for name in shape.key)
+    return (
+        f"CREATE TABLE IF NOT EXISTS {qualified(shape)} (\n    {columns}\n)\n"
+        f"ENGINE = ReplacingMergeTree(_version, _deleted) ORDER BY ({key})\n"
+        "SETTINGS non_replicated_deduplication_window = 1000"
+    )
+
+
+def stream_insert(shape: Shape, epoch: int, batch: int, *, moved: bool) -> str:
+    """INSERT that reads Debezium messages, one JSON object a line.
+
+    Args:
+        shape: the table's shape; every field of the row images must be in it.
+        epoch: the epoch of all messages of the batch.
+        batch: the batch number for ``_batch``.
+        moved: whether the rows are the insert halves of key changes, whose version is one above the delete half's.
+    """
+    key = set(shape.key)
+    before = ", ".join(f"{quote(c.name)} {_image_type(c, c.name in key, before=True)}" for c in shape.columns)
+    after = ", ".join(f"{quote(c.name)} {_image_type(c, c.name in key)}" for c in shape.columns)
+    values = [_stream_value(column, column.name in key) for column in shape.columns]
+    commit = "if(startsWith(source.sequence, '[null'), 0, toUInt64(splitByChar('\"', source.sequence)[2]))"
+    version = (
+        f"bitShiftLeft(toUInt128({epoch}), {EPOCH_SHIFT}) + bitShiftLeft(toUInt128({commit}), {COMMIT_SHIFT}) + source.lsn"
+        + (" + 1" if moved else "")
+    )
+    service = [version, "op = 'd'", "fromUnixTimestamp64Micro(source.ts_us, 'UTC')", "now64(6, 'UTC')", str(batch)]
+    structure = f"before Tuple({before}), after Tuple({after}), {_ENVELOPE}"
+    return _insert(shape, values + service, structure, "JSONEachRow")
+
+
+def copy_insert(shape: Shape, version: int, batch: int) -> str:
+    """INSERT that reads COPY's text format (tab-separated), every row stamped with one version."""
+    structure = ", ".join(f"{quote(column.name)} {clickhouse_type(column)}" for column in shape.columns)
+    service = [f"toUInt128('{version}')", "0", "now64(6, 'UTC')", "now64(6, 'UTC')", str(batch)]
+    return _insert(shape, [quote(column.name) for column in shape.columns] + service, structure, "TabSeparated")
+
+
+def _insert(shape: Shape, values: list[str], structure: str, data_format: str) -> str:
+    names = ", ".join(quote(name) for name in columns_of(shape))
+    literal = structure.replace("\\", "\\\\").replace("'", "\\'")
+    return f"INSERT INTO {qualified(shape)} ({names}) SELECT {', '.join(values)} FROM input('{literal}') FORMAT {data_format}"
+
+
+def _image_type(column: Column, is_key: bool, *, before: bool = False) -> str:
+    """The type a field of a row image is read as; of a before image only the key is used, the rest is read as text."""
+    kind = mapping(column).clickhouse
+    if is_key or (kind.startswith("Array(") and not before):
+        return kind
+    return "Nullable(String)" if before else f"Nullable({kind})"
+
+
+def _stream_value(column: Column, is_key: bool) -> str:
+    name = "'" + column.name.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    kind = mapping(column).clickhouse.replace("'", "\\'")
+    after = f"tupleElement(after, {name})"
+    if is_key:
+        return f"if(op = 'd', tupleElement(before, {name}), {after})"
+    if column.nullable:
+        return f"if(op = 'd', NULL, {after})"
+    return f"CAST(if(op = 'd', defaultValueOfTypeName('{kind}'), {after}), '{kind}')"

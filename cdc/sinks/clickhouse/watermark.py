@@ -1,0 +1,49 @@
+"""Publishes in ClickHouse below which batch number everything is complete, for readers that follow ``_batch``.
+
+The numbers are kept in PostgreSQL; dbt reads only ClickHouse, so the limit is mirrored into one row there.
+"""
+
+import time
+from typing import Any
+
+import psycopg
+from clickhouse_connect.driver.client import Client
+
+from cdc import state as engine_state
+
+_AT_MOST_EVERY = 1.0
+_KEEP_CLOSED = "1 day"
+
+DDL = (
+    "CREATE DATABASE IF NOT EXISTS raw_millrace",
+    "CREATE TABLE IF NOT EXISTS raw_millrace.batch_watermark (readable_below UInt64, at DateTime64(6, 'UTC')) "
+    "ENGINE = ReplacingMergeTree(at) ORDER BY tuple()",
+)
+
+
+class Watermark:
+    """Mirrors `cdc.state.readable_below`, at most once a second and only when it moved."""
+
+    def __init__(self, state: psycopg.Connection[Any], clickhouse: Client) -> None:
+        self._state = state
+        self._clickhouse = clickhouse
+        self._published = 0
+        self._due = 0.0
+        for statement in DDL:
+            clickhouse.command(statement)
+
+    def publish(self) -> None:
+        """Write the limit if it is due and has moved; cheap otherwise."""
+        if time.monotonic() < self._due:
+            return
+        self._due = time.monotonic() + _AT_MOST_EVERY
+        limit = engine_state.readable_below(self._state)
+        if limit > self._published:
+            publish(self._clickhouse, limit)
+            self._published = limit
+            engine_state.forget_closed(self._state, limit, _KEEP_CLOSED)
+
+
+def publish(clickhouse: Client, limit: int) -> None:
+    """Write one limit; the latest by time counts."""
+    clickhouse.command(f"INSERT INTO raw_millrace.batch_watermark VALUES ({limit}, now64(6, 'UTC'))")

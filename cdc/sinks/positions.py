@@ -1,0 +1,106 @@
+"""Where a sink's consumer group starts and how it commits: positions follow durability, and a lost one is a fault.
+
+``auto.offset.reset`` is ``error``: a group never jumps over a gap. A partition that the group has never committed is
+read from its beginning only while that beginning is still offset 0.
+"""
+
+from collections.abc import Callable
+
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
+
+from cdc.errors import CdcError, LostOffsetError
+
+CLICKHOUSE_GROUP = "millrace-clickhouse"
+DOCUMENTS_GROUP = "millrace-documents"
+
+_TIMEOUT = 10.0
+
+
+def consumer(bootstrap: str, group: str, *, fetch_megabytes: int = 32) -> Consumer:
+    """A consumer of the group that commits only what it is told to.
+
+    Args:
+        bootstrap: host:port of a broker.
+        group: the consumer group, one per target.
+        fetch_megabytes: most that is fetched ahead of processing; bounds the memory of a backlog.
+    """
+    return Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": group,
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "error",
+            "fetch.wait.max.ms": 50,
+            "fetch.error.backoff.ms": 50,
+            "queued.max.messages.kbytes": fetch_megabytes * 1024,
+            "session.timeout.ms": 10_000,
+            "max.poll.interval.ms": 300_000,
+            "topic.metadata.refresh.interval.ms": 5_000,
+            "reconnect.backoff.max.ms": 1_000,
+            "log_level": 3,
+        }
+    )
+
+
+def subscribe(reader: Consumer, topics: list[str], on_change: Callable[[], None], failed: list[CdcError]) -> None:
+    """Subscribe to the topics, starting each partition where the group left off.
+
+    Args:
+        reader: a consumer made by `consumer`.
+        topics: every topic to read; replaces an earlier subscription.
+        on_change: called before partitions are given up, to drop or finish what is in hand.
+        failed: a `LostOffsetError` found while partitions are assigned is put here for the caller's loop to raise.
+    """
+
+    def assigned(_: Consumer, partitions: list[TopicPartition]) -> None:
+        try:
+            reader.assign([_start(reader, partition) for partition in reader.committed(partitions, timeout=_TIMEOUT)])
+        except CdcError as error:
+            failed.append(error)
+        except KafkaException as error:
+            failed.append(LostOffsetError(f"Kafka does not tell the group's positions: {error.args[0].str()}"))
+
+    def revoked(_: Consumer, __: list[TopicPartition]) -> None:
+        on_change()
+        reader.unassign()
+
+    reader.subscribe(topics, on_assign=assigned, on_revoke=revoked, on_lost=revoked)
+
+
+def _start(reader: Consumer, partition: TopicPartition) -> TopicPartition:
+    first, _ = reader.get_watermark_offsets(partition, timeout=_TIMEOUT)
+    name = f"{partition.topic}/{partition.partition}"
+    if partition.offset == OFFSET_INVALID:
+        if first > 0:
+            raise LostOffsetError(
+                f"{name}: never read, and its first {first} records are gone; `millrace cdc repair` the table"
+            )
+        return TopicPartition(partition.topic, partition.partition, 0)
+    if partition.offset < first:
+        raise LostOffsetError(
+            f"{name}: records {partition.offset} to {first - 1} are gone; `millrace cdc repair` the table"
+        )
+    return partition
+
+
+def commit(reader: Consumer, offsets: dict[tuple[str, int], int], *, wait: bool = False) -> None:
+    """Commit the offsets (topic, partition) -> next offset; call only once the target has acknowledged everything below.
+
+    A failed commit is not an error: the records are read again, and versions make that harmless.
+    """
+    if not offsets:
+        return
+    positions = [TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()]
+    try:
+        if wait:
+            reader.commit(offsets=positions, asynchronous=False)
+        else:
+            reader.commit(offsets=positions, asynchronous=True)
+    except KafkaException as error:
+        if error.args[0].code() not in (
+            KafkaError.ILLEGAL_GENERATION,
+            KafkaError.UNKNOWN_MEMBER_ID,
+            KafkaError.REBALANCE_IN_PROGRESS,
+        ):
+            raise

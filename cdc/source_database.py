@@ -1,0 +1,62 @@
+"""Connections to a source database and the questions about its log that several parts ask."""
+
+from typing import Any
+
+import psycopg
+
+from cdc.errors import TransientError
+from cdc.source_file import SourceFile
+from cdc.version import parse_lsn
+
+
+def connect(file: SourceFile) -> psycopg.Connection[Any]:
+    """A session on the source, in autocommit, in UTC, that sees every row.
+
+    ``row_security = off`` makes a policy an error instead of a silent filter: a copy that misses rows would let a
+    repair delete the rest.
+
+    Raises:
+        TransientError: the database does not answer.
+    """
+    try:
+        return psycopg.connect(
+            file.conninfo,
+            autocommit=True,
+            connect_timeout=10,
+            application_name="millrace",
+            options="-c row_security=off -c timezone=UTC -c datestyle=ISO,YMD -c synchronous_commit=on -c extra_float_digits=1",
+        )
+    except psycopg.OperationalError as error:
+        reason = " ".join(str(error).split())
+        raise TransientError(
+            f"source {file.source}: the database does not answer ({reason}); is it up, and is `dsn` right?"
+        ) from error
+
+
+def identity(source: psycopg.Connection[Any]) -> tuple[int, int]:
+    """The server's system identifier and timeline; a change of either means that positions may have stepped back."""
+    row = source.execute(
+        "SELECT s.system_identifier, c.timeline_id FROM pg_control_system() AS s, pg_control_checkpoint() AS c"
+    ).fetchone()
+    assert row is not None
+    return int(row[0]), int(row[1])
+
+
+def insert_lsn(source: psycopg.Connection[Any]) -> int:
+    """The position at which the next record will be written."""
+    row = source.execute("SELECT pg_current_wal_insert_lsn()::text").fetchone()
+    assert row is not None
+    return parse_lsn(row[0])
+
+
+def confirmed_lsn(source: psycopg.Connection[Any], slot: str) -> int | None:
+    """What the slot's consumer has confirmed as stored in Kafka; None when there is no such slot."""
+    row = source.execute(
+        "SELECT confirmed_flush_lsn::text FROM pg_replication_slots WHERE slot_name = %s", [slot]
+    ).fetchone()
+    return None if row is None or row[0] is None else parse_lsn(row[0])
+
+
+def heartbeat(source: psycopg.Connection[Any]) -> None:
+    """Commit a message of ours, so that the slot moves past everything committed so far."""
+    source.execute("SELECT pg_logical_emit_message(true, 'millrace.heartbeat', '')")

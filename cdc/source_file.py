@@ -1,0 +1,113 @@
+"""Source files: one YAML file says what is captured from one PostgreSQL database, and where to.
+
+Loading checks form only (unknown keys, wrong types, unset variables); whether tables exist and can be captured is
+checked against the database by `cdc.connect.plan`.
+"""
+
+import os
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cdc.errors import ConfigurationError
+
+Target = Literal["clickhouse", "elasticsearch"]
+
+
+class SourceFile(BaseModel):
+    """The content of one source file.
+
+    ``tables`` and ``exclude`` are globs over ``schema.table``; ``documents`` holds trees in PGSync's node format, read
+    by `cdc.documents.trees`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: str = Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")
+    dsn: str
+    tables: tuple[str, ...] = Field(min_length=1)
+    exclude: tuple[str, ...] = ()
+    targets: tuple[Target, ...] = ("clickhouse",)
+    documents: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def conninfo(self) -> str:
+        """The DSN with ``${NAME}`` taken from the environment.
+
+        Raises:
+            ConfigurationError: a variable that it names is not set.
+        """
+
+        def value(match: re.Match[str]) -> str:
+            name = match.group(1)
+            if name not in os.environ:
+                raise ConfigurationError(
+                    f"source {self.source}: `dsn` needs the environment variable {name}, which is not set"
+                )
+            return os.environ[name]
+
+        return re.sub(r"\$\{([A-Z0-9_]+)\}", value, self.dsn)
+
+    @property
+    def slot(self) -> str:
+        """Name of the replication slot in the source database."""
+        return f"millrace_{self.source}"
+
+    @property
+    def publication(self) -> str:
+        """Name of the publication in the source database."""
+        return "millrace"
+
+    @property
+    def raw_database(self) -> str:
+        """The ClickHouse database that holds the copies of this source's tables."""
+        return f"raw_{self.source}"
+
+
+def load(path: Path) -> SourceFile:
+    """Read one source file, and see that the variables its DSN names are set.
+
+    Raises:
+        ConfigurationError: one line naming the file, the key and what is wrong with it.
+    """
+    try:
+        document = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise ConfigurationError(f"{path}: no such source file") from None
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(document, dict):
+        raise ConfigurationError(
+            f"{path}: a source file is a mapping with the keys {', '.join(SourceFile.model_fields)}"
+        )
+    try:
+        file = SourceFile.model_validate(document)
+        _ = file.conninfo
+    except ValidationError as error:
+        wrong = "; ".join(f"`{'.'.join(map(str, e['loc']))}`: {_reason(e['type'], e['msg'])}" for e in error.errors())
+        raise ConfigurationError(f"{path}: {wrong}") from None
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{path}: {error}") from None
+    return file
+
+
+def load_all(paths: list[Path] | None, folder: str) -> list[SourceFile]:
+    """Read the given files, or every ``*.yaml`` of the folder when none is given; names must differ."""
+    chosen = paths or sorted(Path(folder).glob("*.yaml"))
+    if not chosen:
+        raise ConfigurationError(f"no source files in {folder}: name them, or set CDC_SOURCES to their folder")
+    files = [load(path) for path in chosen]
+    names = [file.source for file in files]
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise ConfigurationError(f"two source files are called {', '.join(doubled)}: each needs a `source:` of its own")
+    return files
+
+
+def _reason(kind: str, message: str) -> str:
+    if kind == "extra_forbidden":
+        return f"unknown key; known are {', '.join(SourceFile.model_fields)}"
+    return message

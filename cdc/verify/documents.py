@@ -1,0 +1,46 @@
+"""Verification of search documents: every document against one read from nothing."""
+
+from functools import partial
+from typing import Any
+
+import psycopg
+
+from cdc import documents, source_database
+from cdc import state as engine_state
+from cdc.documents import DocumentProof
+from cdc.kafka import Kafka
+from cdc.settings import settings
+from cdc.sinks.positions import DOCUMENTS_GROUP
+from cdc.source_file import SourceFile
+from cdc.verify.passed import wait_until_passed
+
+
+def verify_documents(sources: list[str] | None = None, *, patience: float = 120.0) -> list[DocumentProof]:
+    """Compare the documents of all (or the named) sources by content, both ways.
+
+    Raises:
+        CdcError: a check could not be made.
+    """
+    config = settings()
+    kafka = Kafka(config.kafka_bootstrap)
+    proofs: list[DocumentProof] = []
+    try:
+        with engine_state.connect(config.millrace_state_dsn) as state:
+            for file, known in engine_state.applied_sources(state):
+                if not file.documents or (sources is not None and file.source not in sources):
+                    continue
+                with source_database.connect(file) as source:
+                    trees = documents.load_trees(file, source)
+                    topics = sorted({path[-1].shape.topic for tree in trees for path in tree.paths()})
+
+                    passed = partial(_passed, file, source, kafka, topics, patience)
+                    proofs += documents.verify(file, known, trees, config, passed)
+    finally:
+        kafka.close()
+    return proofs
+
+
+def _passed(
+    file: SourceFile, source: psycopg.Connection[Any], kafka: Kafka, topics: list[str], patience: float, lsn: int
+) -> None:
+    wait_until_passed(file, source, kafka, [DOCUMENTS_GROUP], topics, lsn, patience=patience)

@@ -1,0 +1,93 @@
+{#- How an incremental mart follows its source.
+
+    A tombstone carries only the key, and a row may move from one partition to another, so the raw row never says which
+    partitions of the mart are stale. Touched partitions are those that the mart itself holds for the changed keys,
+    together with those of the keys' current rows; each is rebuilt whole (insert_overwrite), and one that came out
+    empty is dropped. Changed keys are the raw rows of the batches in this run's window: at or above the last processed
+    batch (less an overlap), below the batch up to which every insert is complete. Neither `_version` nor a clock
+    will do: replayed rows arrive late with old versions.
+
+    The window is fixed once, by `open_window` before the model reads, and becomes the processed watermark only after
+    the model succeeded (`close_window`). A run that dies between is repeated from the old watermark; that is safe,
+    because rebuilding a partition twice gives the same partition.
+
+    A feed is {changes: model of (key, _batch) with every version and tombstone, key: its column,
+               held: the column of the mart that remembers that key}. -#}
+
+{% macro create_watermark_tables() -%}
+    {% if execute %}
+        {% do run_query("create table if not exists " ~ target.schema ~ ".mart_windows"
+            ~ " (mart LowCardinality(String), run_id String, batch_from UInt64, batch_below UInt64,"
+            ~ " partitions Array(UInt32), opened_at DateTime64(6, 'UTC') default now64(6, 'UTC'))"
+            ~ " engine = MergeTree order by (mart, run_id) ttl toDateTime(opened_at) + interval 30 day") %}
+        {% do run_query("create table if not exists " ~ target.schema ~ ".mart_watermarks"
+            ~ " (mart LowCardinality(String), batch UInt64, at DateTime64(6, 'UTC') default now64(6, 'UTC'))"
+            ~ " engine = ReplacingMergeTree(at) order by mart") %}
+    {% endif %}
+{%- endmacro %}
+
+{% macro processed_below(mart) -%}
+    (select argMax(batch, at) from {{ target.schema }}.mart_watermarks where mart = '{{ mart }}')
+{%- endmacro %}
+
+{% macro is_changed(feeds, batch_from, batch_below=none) -%}
+    {%- for feed in feeds %}
+    {{ 'or ' if not loop.first }}ifNull({{ feed.held }} in (
+        select {{ feed.key }} from {{ ref(feed.changes) }}
+        where _batch >= {{ batch_from }}{% if batch_below is not none %} and _batch < {{ batch_below }}{% endif %}
+    ), false)
+    {%- endfor %}
+{%- endmacro %}
+
+{% macro open_window(rows, feeds) -%}
+    insert into {{ target.schema }}.mart_windows (mart, run_id, batch_from, batch_below, partitions)
+    with
+        {{ processed_below(this.identifier) }} as processed,
+        (select argMax(readable_below, at) from {{ ref('stg_millrace__batch_watermark') }}) as readable,
+        greatest(processed, {{ var('batch_overlap') }}) - {{ var('batch_overlap') }} as lower
+    select
+        '{{ this.identifier }}', '{{ invocation_id }}', lower, readable,
+        {% if is_incremental() -%}
+        (
+            select groupUniqArray(partition) from (
+                select toYYYYMM(placed_at) as partition from {{ this }} where {{ is_changed(feeds, 'lower', 'readable') }}
+                union distinct
+                select toYYYYMM(placed_at) as partition from {{ ref(rows) }} where {{ is_changed(feeds, 'lower', 'readable') }}
+            )
+        )
+        {%- else -%}
+        []
+        {%- endif %}
+    where throwIf(readable < processed,
+        'batch numbers stepped back below the watermark of {{ this.identifier }}: rebuild it with --full-refresh') = 0
+{%- endmacro %}
+
+{% macro in_touched_partitions() -%}
+    toYYYYMM(placed_at) in (
+        select arrayJoin(partitions) from {{ target.schema }}.mart_windows
+        where mart = '{{ this.identifier }}' and run_id = '{{ invocation_id }}'
+    )
+{%- endmacro %}
+
+{#- When this run read; the same instant on every row that it wrote. -#}
+{% macro loaded_at() -%}
+    toDateTime64('{{ run_started_at.strftime("%Y-%m-%d %H:%M:%S.%f") }}', 6, 'UTC')
+{%- endmacro %}
+
+{#- A touched partition that still holds rows of an earlier run was not overwritten: nothing is left of it. -#}
+{% macro drop_emptied_partitions() -%}
+    {%- if is_incremental() and execute -%}
+        {%- set emptied = run_query("select distinct _partition_id as id from " ~ this ~ " where _loaded_at != " ~ loaded_at()
+            ~ " and " ~ in_touched_partitions()) -%}
+        {%- if emptied.rows -%}
+    alter table {{ this }}
+            {%- for row in emptied.rows %} drop partition id '{{ row['id'] }}'{{ ',' if not loop.last }}{% endfor -%}
+        {%- endif -%}
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro close_window() -%}
+    insert into {{ target.schema }}.mart_watermarks (mart, batch)
+    select mart, batch_below from {{ target.schema }}.mart_windows
+    where mart = '{{ this.identifier }}' and run_id = '{{ invocation_id }}'
+{%- endmacro %}

@@ -1,0 +1,16 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='insert_overwrite',
+    on_schema_change='fail',
+    partition_by='toYYYYMM(placed_at)',
+    order_by='(placed_at, order_id)',
+    pre_hook="{{ open_window('int_orders', order_feeds()) }}",
+    post_hook=["{{ drop_emptied_partitions() }}", "{{ close_window() }}"],
+) }}
+-- depends_on: {{ ref('stg_millrace__batch_watermark') }}
+-- depends_on: {{ ref('stg_orders__orders_changes') }}
+-- depends_on: {{ ref('stg_orders__order_items_changes') }}
+-- depends_on: {{ ref('stg_payments__payments_changes') }}
+select *, {{ loaded_at() }} as _loaded_at
+from {{ ref('int_orders') }}
+{% if is_incremental() %}where {{ in_touched_partitions() }}{% endif %}

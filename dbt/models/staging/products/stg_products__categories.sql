@@ -1,0 +1,12 @@
+select
+    id as category_id,
+    parent_id as parent_category_id,
+    name as category_name,
+    slug,
+    path,
+    created_at,
+    updated_at,
+    _committed_at,
+    _ingested_at,
+    _batch
+from {{ latest_rows('raw_products', 'categories') }}

@@ -1,0 +1,9 @@
+select
+    product_id,
+    amount,
+    currency,
+    updated_at,
+    _committed_at,
+    _ingested_at,
+    _batch
+from {{ latest_rows('raw_products', 'prices') }}

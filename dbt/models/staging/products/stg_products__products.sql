@@ -1,0 +1,16 @@
+select
+    id as product_id,
+    sku,
+    category_id,
+    name as product_name,
+    brand,
+    description,
+    attributes,
+    status,
+    created_at,
+    updated_at,
+    version,
+    _committed_at,
+    _ingested_at,
+    _batch
+from {{ latest_rows('raw_products', 'products') }}

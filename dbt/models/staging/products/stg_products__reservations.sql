@@ -1,0 +1,11 @@
+select
+    order_id,
+    product_id,
+    quantity,
+    state,
+    created_at,
+    updated_at,
+    _committed_at,
+    _ingested_at,
+    _batch
+from {{ latest_rows('raw_products', 'reservations') }}

@@ -1,0 +1,10 @@
+select
+    product_id,
+    available,
+    reserved,
+    sold,
+    updated_at,
+    _committed_at,
+    _ingested_at,
+    _batch
+from {{ latest_rows('raw_products', 'stock') }}

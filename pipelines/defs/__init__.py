@@ -1,0 +1,1 @@
+"""One folder per domain: `cdc` (the raw tables), `warehouse` (the dbt project)."""

@@ -1,0 +1,1 @@
+"""What the definitions share: the dbt manifest, the names of assets, the connection to ClickHouse."""

@@ -1,0 +1,40 @@
+"""ClickHouse for assets and checks: queries that name the run which asked, in `log_comment` of system.query_log.
+
+It reads only. What is written into the warehouse is written by dbt or by the sinks.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import clickhouse_connect
+import dagster as dg
+from pydantic import Field
+
+
+class ClickHouse(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """One query at a time, with a connection of its own; errors are clickhouse-connect's."""
+
+    url: str = Field(description="http://host:port of the server; the stack hands it over as CLICKHOUSE_URL")
+    user: str = Field(description="reads raw tables and marts")
+    password: str = Field(description="never part of the url, so that the url can be logged")
+
+    def rows(self, query: str, parameters: Mapping[str, Any], run_id: str) -> Sequence[Mapping[str, Any]]:
+        """Rows of a SELECT by column name; `parameters` fill {name:Type} placeholders."""
+        address = urlsplit(self.url)
+        with clickhouse_connect.get_client(
+            host=address.hostname or "",
+            port=address.port or 0,
+            username=self.user,
+            password=self.password,
+            secure=address.scheme == "https",
+            settings={"log_comment": json.dumps({"dagster_run": run_id})},
+        ) as client:
+            return list(client.query(query, parameters=dict(parameters)).named_results())
+
+
+def raw_prefix() -> str:
+    """Prefix of the databases of raw tables; tests have another one beside the running shop."""
+    return os.environ.get("MILLRACE_RAW_PREFIX", "raw_")

@@ -1,0 +1,1 @@
+"""What every service shares: settings, database pools, migrations, problem documents, the HTTP shell. No shop rules."""

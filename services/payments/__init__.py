@@ -1,0 +1,1 @@
+"""Payments of orders and their refunds, carried out by a payment provider. Keeps no card data."""

@@ -1,0 +1,35 @@
+"""`python -m services.payments.sandbox`: serve the sandbox provider on 127.0.0.1:$PORT."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+
+from fastapi import FastAPI
+from pydantic import Field
+
+from services.kit.http import Check, serve
+from services.kit.settings import Settings, load
+from services.payments.sandbox.api import build
+from services.payments.sandbox.book import Book
+
+
+class SandboxSettings(Settings):
+    home: Path = Field(
+        default=Path(".millrace"), validation_alias="MILLRACE_HOME", description="folder of the stack's state"
+    )
+
+
+def main() -> None:
+    settings = load(SandboxSettings)
+
+    @asynccontextmanager
+    async def wiring(app: FastAPI) -> AsyncIterator[Mapping[str, Check]]:
+        with closing(Book(settings.home / "payment-provider" / "book.sqlite")) as book:
+            app.state.book = book
+            yield {}
+
+    serve("payment-provider", build(wiring), settings.port)
+
+
+if __name__ == "__main__":
+    main()

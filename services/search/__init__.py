@@ -1,0 +1,1 @@
+"""Search over the product documents: full text, facets, highlighting, tolerance of typing errors. Reads only."""

@@ -1,0 +1,66 @@
+"""`millrace`: one command for the whole platform.
+
+Commands of other folders are imported only when they are called, so that `millrace status` stays quick. They find the
+running stack's addresses in the environment, filled in here for whatever is not set already.
+"""
+
+import importlib
+import os
+import sys
+
+import typer
+
+from stack.commands import stack as stack_commands
+from stack.errors import StackError
+from stack.settings import load_settings, stored_variables
+
+ELSEWHERE = {
+    "cdc": ("cdc.commands", "change data capture: plan, apply, status, backfill"),
+    "demo": ("stack.demo.command", "the main job, end to end, proven equal"),
+    "bench": ("bench.commands", "measure something beside its ceiling"),
+}
+"""Commands whose modules belong to other folders: name -> (module with a typer `app`, one line of help)."""
+
+
+def _add_from_elsewhere(application: typer.Typer, called: str | None) -> None:
+    """Add the commands of other folders: the one that is called imported, the rest as a name and a line of help."""
+    for name, (module, summary) in ELSEWHERE.items():
+        if name != called:
+            application.command(name, help=summary)(_unused)
+            continue
+        for variable, value in stored_variables(load_settings()).items():
+            os.environ.setdefault(variable, value)
+        loaded: typer.Typer = importlib.import_module(module).app
+        single = loaded.registered_commands[0].callback if loaded.registered_callback is None else None
+        if single is not None and len(loaded.registered_commands) == 1:
+            application.command(name)(single)
+        else:
+            application.add_typer(loaded, name=name, help=summary)
+
+
+def _unused() -> None:
+    """Stands for a command that was not called."""
+
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Millrace: PostgreSQL, ClickHouse and Elasticsearch whose copies are proven equal.",
+)
+stack_commands.register(app)
+
+
+def main() -> None:
+    """Entry point: a StackError becomes its message and exit status 2."""
+    try:
+        _add_from_elsewhere(app, sys.argv[1] if len(sys.argv) > 1 else None)
+        app()
+    except StackError as error:
+        for line in str(error).splitlines():
+            print(f"millrace: {line}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

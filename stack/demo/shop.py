@@ -1,0 +1,163 @@
+"""The shop simulation: customers who search, order and cancel, and a merchant who changes prices, stock and products.
+
+Everything goes over HTTP through the services, several shoppers at a time; what a shopper does follows from the seed.
+Any answer that the simulation did not expect ends it with that answer.
+"""
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from stack.demo import catalogue, people
+from stack.errors import StackError
+
+_IMPORT = 250
+_SHOPPERS = 6
+_QUERIES = (
+    "running shoes", "knife", "coffee grnder", "wireless headphones", "linen cushion", "backpack",
+    "tent", "oak lamp", "notebook", "usb cable", "bike helmet", "yoga mat",
+)  # fmt: skip
+
+
+class UnexpectedAnswer(StackError):
+    """A service answered what the simulation does not allow for."""
+
+
+@dataclass
+class Shop:
+    """The simulated shop; ``counts`` tells what happened so far."""
+
+    urls: dict[str, str]
+    seed: int
+    http: httpx.AsyncClient
+    counts: Counter[str] = field(default_factory=Counter)
+    products: list[str] = field(default_factory=list)
+    users: list[str] = field(default_factory=list)
+
+    async def call(self, service: str, method: str, path: str, *allowed: int, **options: Any) -> httpx.Response:
+        """One request to a service; 2xx and the allowed statuses are fine."""
+        answer = await self.http.request(method, self.urls[service] + path, **options)
+        if not answer.is_success and answer.status_code not in allowed:
+            raise UnexpectedAnswer(f"{method} {service}{path} answered {answer.status_code}: {answer.text[:300]}")
+        return answer
+
+    async def stock_shelves(self, count: int) -> None:
+        """Make the category tree and the catalogue, unless an earlier run did; then learn the products' ids."""
+        known = {tuple(c["path"]): c["id"] for c in (await self.call("products", "GET", "/categories")).json()["items"]}
+        for path in catalogue.categories():
+            if path not in known:
+                body = {"name": path[-1], "slug": catalogue.slug(path), "parent_id": known.get(path[:-1])}
+                known[path] = (await self.call("products", "POST", "/categories", json=body)).json()["id"]
+        self.products = await self._ids("products")
+        if not self.products:
+            bodies = [body | {"category_id": known[path]} for path, body in catalogue.products(count, self.seed)]
+            for start in range(0, len(bodies), _IMPORT):
+                await self.call(
+                    "products", "POST", "/products:import", json={"products": bodies[start : start + _IMPORT]}
+                )
+            self.counts["products made"] += len(bodies)
+            self.products = await self._ids("products")
+
+    async def wait_until_found(self) -> None:
+        """Return once the search finds the whole catalogue; a copy that is still being filled may refuse meanwhile.
+
+        Raises:
+            UnexpectedAnswer: it was not found within two minutes.
+        """
+        deadline = time.monotonic() + 120
+        found = -1
+        while found < len(self.products):
+            answer = await self.call("search", "GET", "/search", 503, params={"q": ""})
+            found = answer.json().get("total", -1)
+            if time.monotonic() > deadline:
+                raise UnexpectedAnswer(
+                    f"the search finds {found} of {len(self.products)} products; `millrace logs document-sink` says why"
+                )
+            await asyncio.sleep(0.2)  # polls the copy: there is no notification
+
+    async def register(self, count: int, tag: str) -> None:
+        """Register customers."""
+        gate = asyncio.Semaphore(_SHOPPERS)
+
+        async def one(body: dict[str, Any]) -> str:
+            async with gate:
+                return str((await self.call("users", "POST", "/users", json=body)).json()["id"])
+
+        self.users = list(await asyncio.gather(*(one(body) for body in people.customers(count, self.seed, tag))))
+        self.counts["customers registered"] += count
+
+    async def trade(self, orders: int, progress: Callable[[], None]) -> None:
+        """Run the shop until so many orders were tried; ``progress`` is called after each."""
+        queue = iter(range(orders))
+
+        async def shopper(number: int) -> None:
+            chooser = random.Random(self.seed * 1000 + number)
+            for _ in queue:
+                await self._visit(chooser)
+                await self._merchant(chooser)
+                progress()
+
+        await asyncio.gather(*(shopper(number) for number in range(_SHOPPERS)))
+
+    async def _visit(self, chooser: random.Random) -> None:
+        await self.call("search", "GET", "/search", params={"q": chooser.choice(_QUERIES), "in_stock": "true"})
+        self.counts["searches"] += 1
+        items = [
+            {"product_id": p, "quantity": chooser.randint(1, 3)}
+            for p in chooser.sample(self.products, chooser.randint(1, 4))
+        ]
+        token = "tok_declined" if chooser.random() < 0.05 else "tok_ok"
+        body = {"user_id": chooser.choice(self.users), "items": items, "payment": {"method": "card", "token": token}}
+        answer = await self.call("orders", "POST", "/orders", 402, 409, 422, json=body)
+        self.counts[
+            {201: "orders confirmed", 402: "payments declined", 409: "out of stock"}.get(
+                answer.status_code, "product gone"
+            )
+        ] += 1
+        if answer.status_code == 201 and chooser.random() < 0.08:
+            await self.call("orders", "POST", f"/orders/{answer.json()['id']}/cancel")
+            self.counts["orders cancelled"] += 1
+
+    async def _merchant(self, chooser: random.Random) -> None:
+        product, dice = chooser.choice(self.products), chooser.random()
+        if dice < 0.15:
+            price = {"amount": f"{chooser.randint(499, 49999) / 100:.2f}", "currency": "EUR"}
+            await self.call("products", "PUT", f"/products/{product}/price", 404, json=price)
+            self.counts["prices changed"] += 1
+        elif dice < 0.25:
+            await self.call(
+                "products", "POST", f"/products/{product}/stock", 404, json={"delta": chooser.randint(5, 40)}
+            )
+            self.counts["goods received"] += 1
+        elif dice < 0.28:
+            await self.call(
+                "products",
+                "PATCH",
+                f"/products/{product}",
+                404,
+                json={"description": f"Revised: batch {chooser.randint(1, 9999)}."},
+            )
+            self.counts["products edited"] += 1
+        elif dice < 0.30:
+            await self.call("products", "DELETE", f"/products/{product}", 404)
+            self.counts["products deleted"] += 1
+
+    async def _ids(self, service: str) -> list[str]:
+        ids: list[str] = []
+        cursor: str | None = None
+        while True:
+            page = (
+                await self.call(
+                    service, "GET", f"/{service}", params={"limit": 200} | ({"cursor": cursor} if cursor else {})
+                )
+            ).json()
+            ids += [item["id"] for item in page["items"]]
+            cursor = page.get("next_cursor")
+            if not cursor:
+                return ids

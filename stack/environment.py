@@ -1,0 +1,99 @@
+"""The stack's addresses and credentials as environment variables, and the same facts as the `millrace env` document.
+
+These names are the contract between the stack and everything that talks to it.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from stack.ports import OFFSETS
+from stack.settings import SERVICES, Settings
+
+HOST = "127.0.0.1"
+
+INHERITED = ("HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SHELL", "TMPDIR", "TZ", "USER")
+"""What processes see of the environment of whoever calls `up`: nothing that changes how a server behaves."""
+
+ADDRESSED = {
+    "USERS_URL": "users",
+    "PRODUCTS_URL": "products",
+    "ORDERS_URL": "orders",
+    "PAYMENTS_URL": "payments",
+    "PAYMENT_PROVIDER_URL": "payment-provider",
+    "SEARCH_URL": "search",
+    "DAGSTER_URL": "dagster-webserver",
+    "CONNECT_URL": "connect",
+    "CLICKHOUSE_URL": "clickhouse",
+    "ELASTICSEARCH_URL": "elasticsearch",
+}
+
+
+def contract(settings: Settings, secrets: Mapping[str, str]) -> dict[str, str]:
+    """Every variable of the contract for this stack."""
+
+    def port(name: str) -> int:
+        return settings.port(OFFSETS[name])
+
+    def dsn(role: str, database: str, server: str = "postgres") -> str:
+        return f"postgresql://{role}:{secrets[role]}@{HOST}:{port(server)}/{database}"
+
+    variables = {
+        "MILLRACE_HOME": str(settings.home),
+        "MILLRACE_PORT_BASE": str(settings.port_base),
+        "POSTGRES_ADMIN_DSN": dsn("postgres", "postgres"),
+        "MILLRACE_STATE_DSN": dsn("millrace", "millrace"),
+        "DAGSTER_DSN": dsn("dagster", "dagster"),
+        "KAFKA_BOOTSTRAP": f"{HOST}:{port('kafka')}",
+        "CONNECT_SECRETS_FILE": str(settings.home / "connect-secrets" / "sources.properties"),
+        "CLICKHOUSE_NATIVE_PORT": str(port("clickhouse-native")),
+        "REDIS_URL": f"redis://:{secrets['redis']}@{HOST}:{port('redis')}/0",
+        "DAGSTER_HOME": str(settings.home / "dagster"),
+    }
+    for name in SERVICES:
+        variables[f"{name.upper()}_DSN"] = dsn(name, name)
+        variables[f"{name.upper()}_REPLICA_DSN"] = dsn(name, name, "postgres-replica")
+        variables[f"{name.upper()}_CDC_DSN"] = dsn("cdc", name)
+    for user in ("cdc", "dbt", "reader", "analyst"):
+        variables[f"CLICKHOUSE_{user.upper()}_PASSWORD"] = secrets[f"clickhouse_{user}"]
+    for variable, name in ADDRESSED.items():
+        variables[variable] = f"http://{HOST}:{port(name)}"
+    return variables
+
+
+def selected(variables: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+    """The named variables, and the two that say which stack this is: a process sees no password it does not need."""
+    return {name: variables[name] for name in ("MILLRACE_HOME", "MILLRACE_PORT_BASE", *names)}
+
+
+def document(variables: Mapping[str, str]) -> dict[str, Any]:
+    """The `millrace env --json` document."""
+    return {
+        "postgres": {
+            **{name: variables[f"{name.upper()}_DSN"] for name in SERVICES},
+            "millrace": variables["MILLRACE_STATE_DSN"],
+            "dagster": variables["DAGSTER_DSN"],
+            "admin": variables["POSTGRES_ADMIN_DSN"],
+            "replica": {name: variables[f"{name.upper()}_REPLICA_DSN"] for name in SERVICES},
+        },
+        "clickhouse": {
+            "http": variables["CLICKHOUSE_URL"],
+            "native_port": int(variables["CLICKHOUSE_NATIVE_PORT"]),
+            "user": "reader",
+            "password": variables["CLICKHOUSE_READER_PASSWORD"],
+        },
+        "elasticsearch": variables["ELASTICSEARCH_URL"],
+        "kafka": variables["KAFKA_BOOTSTRAP"],
+        "connect": variables["CONNECT_URL"],
+        "redis": variables["REDIS_URL"],
+        "services": {
+            name: variables[f"{name.upper().replace('-', '_')}_URL"]
+            for name in (*SERVICES, "payment-provider", "search")
+        },
+        "dagster": variables["DAGSTER_URL"],
+    }
+
+
+def shell(variables: Mapping[str, str]) -> str:
+    """Lines for `eval "$(millrace env)"`."""
+    quoted = {name: value.replace("'", "'\\''") for name, value in variables.items()}
+    return "\n".join(f"export {name}='{quoted[name]}'" for name in sorted(quoted))

@@ -1,0 +1,63 @@
+"""Change data capture: the job that applies the sources' files, the two sinks, and the guard of the connectors."""
+
+import hashlib
+import sys
+from collections.abc import Mapping
+
+from stack import health
+from stack.environment import HOST, selected
+from stack.ports import OFFSETS
+from stack.process import Job, Node, Process
+from stack.processes.files import run_module
+from stack.settings import ROOT, SERVICES, Settings
+
+SINK_VARIABLES = (
+    *(f"{name.upper()}_CDC_DSN" for name in SERVICES),
+    "MILLRACE_STATE_DSN",
+    "KAFKA_BOOTSTRAP",
+    "CONNECT_URL",
+    "CONNECT_SECRETS_FILE",
+    "CLICKHOUSE_URL",
+    "CLICKHOUSE_NATIVE_PORT",
+    "CLICKHOUSE_CDC_PASSWORD",
+    "ELASTICSEARCH_URL",
+    "REDIS_URL",
+)
+MODULES = {
+    "clickhouse-sink": ("cdc.sinks.clickhouse", ("cdc-apply", "warehouse")),
+    "document-sink": ("cdc.documents", ("cdc-apply", "elasticsearch")),
+    "connect-guard": ("cdc.connect.guard", ("connect",)),
+}
+
+
+def nodes(settings: Settings, variables: Mapping[str, str]) -> list[Node]:
+    """`cdc apply` and the processes that follow the changes."""
+
+    def follower(name: str) -> Process:
+        module, needs = MODULES[name]
+        port = settings.port(OFFSETS[name])
+        return Process(
+            name=name,
+            command=(sys.executable, "-m", module),
+            health=health.http(f"http://{HOST}:{port}/readyz"),
+            ports=(port,),
+            environment={**selected(variables, SINK_VARIABLES), "HEALTH_PORT": str(port)},
+            needs=needs,
+        )
+
+    apply = Job(
+        "cdc-apply",
+        lambda: run_module(
+            settings, variables, "cdc-apply", "stack.commands.main", "cdc", "apply", names=SINK_VARIABLES
+        ),
+        needs=("connect", "migrations", "warehouse", "elasticsearch"),
+        fingerprint=_sources,
+    )
+    return [apply, *map(follower, MODULES)]
+
+
+def _sources() -> str:
+    digest = hashlib.sha256()
+    for path in sorted((ROOT / "cdc" / "sources").glob("*.yaml")):
+        digest.update(str(path).encode() + path.read_bytes())
+    return digest.hexdigest()
