@@ -6,7 +6,7 @@ They look and report; none of them changes anything.
 import os
 import shutil
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import psutil
@@ -48,7 +48,8 @@ def examine(settings: Settings, processes: Iterable[Process], *, running: frozen
         remedy = "" if part.present else f"{part.title} is missing: {part.remedy}"
         yield Finding(f"{part.title} ({part.path})" if part.present else part.title, remedy)
     for process in processes:
-        yield data_finding(process)
+        if process.check_data is not None:
+            yield data_finding(process.name, process.check_data)
     if "supervisor" not in running:
         yield port_finding("supervisor", settings.port(OFFSETS["supervisor"]))
     for process in processes:
@@ -115,11 +116,11 @@ def account_finding() -> Finding:
         return Finding("user for PostgreSQL and Elasticsearch", str(error))
 
 
-def data_finding(process: Process) -> Finding:
+def data_finding(name: str, check_data: Callable[[], None]) -> Finding:
     """Whether the data folder of a process is whole or not there yet."""
-    title = f"data of {process.name}"
+    title = f"data of {name}"
     try:
-        process.check_data()
+        check_data()
     except CheckFailed as error:
         return Finding(title, str(error))
     return Finding(title)

@@ -45,23 +45,28 @@ def reversed_needs(needs: Needs) -> dict[str, tuple[str, ...]]:
 def run(needs: Needs, work: Callable[[str], None], *, cancelled: threading.Event | None = None) -> dict[str, Exception]:
     """Call work(name) for each node once what it needs has succeeded; returns the failures.
 
-    A node whose need failed is not run. When `cancelled` is set no further node is begun. Each node has a thread of
-    its own: they wait for processes, they do not compute.
+    A node whose need failed is not run. When `cancelled` is set no further node is begun; an interruption of ours sets
+    it, so that work that watches it ends. Each node has a thread of its own: they wait, they do not compute.
     """
     sorter = TopologicalSorter(needs)
     try:
         sorter.prepare()
     except CycleError as error:
         raise StackError(f"processes need each other in a circle: {' -> '.join(error.args[1])}") from error
+    stop = cancelled or threading.Event()
     failures: dict[str, Exception] = {}
     with ThreadPoolExecutor(max_workers=max(1, len(needs))) as pool:
         running: dict[Future[None], str] = {}
         while sorter.is_active():
-            if cancelled is None or not cancelled.is_set():
+            if not stop.is_set():
                 running |= {pool.submit(work, name): name for name in sorter.get_ready()}
             if not running:
                 break
-            finished, _ = wait(running, return_when=FIRST_COMPLETED)
+            try:
+                finished, _ = wait(running, return_when=FIRST_COMPLETED)
+            except KeyboardInterrupt:
+                stop.set()
+                raise
             for future in finished:
                 name = running.pop(future)
                 failure = future.exception()

@@ -19,7 +19,7 @@ from stack.health import Unhealthy
 from stack.orphans import end_orphans, marked_processes
 from stack.process import Job, Node, Process
 from stack.processes import Stack, describe
-from stack.progress import Progress
+from stack.progress import UNCHANGED, Progress
 from stack.secrets import write_private
 from stack.settings import Settings, stored_variables
 from stack.state import State, exclusive
@@ -128,11 +128,7 @@ class _Start:
         self.state.save(self.settings.home)
 
     def _start_all(self) -> None:
-        try:
-            failures = graph.run(graph.needs_of(self.chosen), self._make_ready, cancelled=self.cancelled)
-        except KeyboardInterrupt:
-            self.cancelled.set()
-            raise
+        failures = graph.run(graph.needs_of(self.chosen), self._make_ready, cancelled=self.cancelled)
         if failures:
             for error in failures.values():
                 if not isinstance(error, StackError):
@@ -152,7 +148,7 @@ class _Start:
             self.started.add(name)
             self.progress.at(name, f"{'done' if isinstance(node, Job) else 'ready'} ({seconds:.1f} s)")
         else:
-            self.progress.at(name, "nothing to do..." if isinstance(node, Job) else "up already...")
+            self.progress.at(name, UNCHANGED)
 
     def _job(self, job: Job) -> bool:
         fingerprint = job.fingerprint()

@@ -32,8 +32,8 @@ class Process:
     then: tuple[str, ...] = ()
     """Jobs that belong to this process: they run whenever it is started, whoever asked for it."""
     parts: tuple[Part, ...] = ()
-    check_data: Callable[[], None] = _nothing
-    """Raises CheckFailed when its data folder is half written."""
+    check_data: Callable[[], None] | None = None
+    """Raises CheckFailed when its data folder is half written; None where none can be."""
     prepare: Callable[[], None] = _nothing
     """Writes settings and makes the data folder; called before each start, when everything in `needs` is ready."""
     stop_signal: str = "TERM"

@@ -12,6 +12,9 @@ from rich.live import Live
 from rich.table import Table
 
 
+UNCHANGED = "as it was"
+
+
 class Progress(Protocol):
     """Told what happens to each node; may be called from several threads."""
 
@@ -43,7 +46,7 @@ class Lines:
 
     def at(self, name: str, what: str) -> None:
         """Print it, but for the steps on the way."""
-        if not what.endswith("..."):
+        if what != UNCHANGED and not what.endswith("..."):
             print(f"{time.monotonic() - self._began:6.1f} s  {name:<18} {what}", file=sys.stderr, flush=True)
 
 

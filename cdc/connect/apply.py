@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import psycopg
@@ -54,11 +55,11 @@ def apply_plan(
         engine_state.capture_table(state, shape, plan.file.targets)
     for shape in plan.release:
         engine_state.release_table(state, shape)
-    connect = ConnectClient(config.connect_url)
     ensure_password(plan.file, config.connect_secrets_file)
-    if plan.connector is not None:
-        connect.put(plan.file.source, plan.connector)
-    _wait_until_running(connect, plan.file.source)
+    with closing(ConnectClient(config.connect_url)) as connect:
+        if plan.connector is not None:
+            connect.put(plan.file.source, plan.connector)
+        _wait_until_running(connect, plan.file.source)
     copied = []
     if plan.copy:
         copied = backfill(plan.file, list(plan.copy), plan.epoch, config.millrace_state_dsn, target, progress)

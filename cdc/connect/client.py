@@ -18,6 +18,10 @@ class ConnectClient:
         self._http = httpx.Client(base_url=url, timeout=30)
         self._url = url
 
+    def close(self) -> None:
+        """End the connections."""
+        self._http.close()
+
     def connectors(self) -> list[str]:
         """Names of all connectors."""
         return list(self._call("GET", "/connectors"))

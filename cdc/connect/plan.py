@@ -4,6 +4,7 @@ The order matters: tables and topics exist before the publication and the slot, 
 place; the slot exists before the connector; the backfill comes last, behind its fence, while the stream already runs.
 """
 
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -92,7 +93,8 @@ def make_plan(
     epoch = known.epoch if known else 1
     names = {shape.qualified for shape in found.shapes}
     wanted = connector_config(file, epoch, config.connect_secrets_file, config.cdc_topic_partitions)
-    current = ConnectClient(config.connect_url).config(file.source)
+    with closing(ConnectClient(config.connect_url)) as connect:
+        current = connect.config(file.source)
     topics, tables = kafka.topics(), _existing(target)
     return Plan(
         file,

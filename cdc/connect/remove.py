@@ -1,6 +1,7 @@
 """Takes a source out whole: connector and its offsets, slot, publication, topics, raw database, indexes, state."""
 
 import time
+from contextlib import closing
 from typing import Any
 
 import psycopg
@@ -32,7 +33,8 @@ def remove_source(
     """
     shapes = [table.shape for table in engine_state.captured_tables(state, file.source)]
     engine_state.forget_source(state, file.source)
-    ConnectClient(config.connect_url).remove(file.source)
+    with closing(ConnectClient(config.connect_url)) as connect:
+        connect.remove(file.source)
     with source_database.connect(file) as source:
         trees = documents.load_trees(file, source) if file.documents else ()
         _drop_slot(source, file)

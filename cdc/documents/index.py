@@ -27,7 +27,9 @@ def connect(url: str) -> Elasticsearch:
 def prepare(client: Elasticsearch, tree: Tree, retention_hours: int) -> None:
     """Create the tree's index and alias, or add new fields to the mapping of those that are there.
 
-    A deleted document's version must be remembered as long as an old change can still arrive: the topics' retention.
+    A deleted document's version is remembered for the topics' retention, as long as an old change can still arrive; but
+    a clean restart of Elasticsearch forgets it (a crash does not). That is harmless: a late change is read anew, and a
+    reading that was on its way to the server when it stopped never arrived.
 
     Raises:
         ConfigurationError: Elasticsearch refuses the mapping or the settings.

@@ -27,8 +27,8 @@ Tick = Callable[[str, int, int], None]
 """Told (step, done, of) as a step goes on."""
 
 REVENUE = """
-SELECT toString(revenue_date), currency, orders, toString(gross_revenue), toString(refunds), toString(net_revenue)
-FROM analytics.rpt_revenue_daily WHERE revenue_date > today() - 7 ORDER BY 1 DESC, 2
+SELECT toString(day), currency, orders, toString(gross_revenue), toString(refunds), toString(net_revenue)
+FROM analytics.rpt_revenue_daily WHERE day > today() - 7 ORDER BY 1 DESC, 2
 """
 
 
@@ -42,6 +42,7 @@ class Facts:
 
     tables: list[TableProof] = field(default_factory=list)
     documents: list[DocumentProof] = field(default_factory=list)
+    indexed: dict[str, int] = field(default_factory=dict)
     freshness_ms: dict[str, dict[str, float]] = field(default_factory=dict)
     checks: dict[str, int] = field(default_factory=dict)
     failed_checks: list[str] = field(default_factory=list)
@@ -69,7 +70,7 @@ class Facts:
                 for p in self.tables
             ],
             "documents": [
-                {"index": p.index, "postgres": p.rows, "elasticsearch": p.rows if p.equal else None, "equal": p.equal}
+                {"index": p.index, "postgres": p.rows, "elasticsearch": self.indexed[p.index], "equal": p.equal}
                 for p in self.documents
             ],
             "freshness_ms": self.freshness_ms,
@@ -94,6 +95,7 @@ def run(env: dict[str, str], orders: int, facts: Facts, tick: Tick) -> None:
         tick("comparing every row and document with its source", 0, 0)
         facts.tables = verify_tables()
         facts.documents = verify_documents()
+        facts.indexed = {proof.index: _count(env, proof.index) for proof in facts.documents}
     try:
         facts.revenue = _revenue(env)
     except DatabaseError as error:
@@ -147,6 +149,12 @@ def _build_marts(facts: Facts) -> None:
         raise ChecksFailed(f"the pipeline could not run: {lines[-1]}") from None
     facts.checks = outcome["checks"]
     facts.failed_checks = list(outcome.get("failed", []))
+
+
+def _count(env: dict[str, str], index: str) -> int:
+    """How many documents the index holds."""
+    answer = httpx.get(f"{env['ELASTICSEARCH_URL']}/{index}/_count", timeout=30)
+    return int(answer.raise_for_status().json()["count"])
 
 
 def _revenue(env: dict[str, str]) -> list[tuple[Any, ...]]:

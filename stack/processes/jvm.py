@@ -17,6 +17,8 @@ rootLogger.level = INFO
 rootLogger.appenderRef.console.ref = console
 logger.configs.name = org.apache.kafka.common.config.AbstractConfig
 logger.configs.level = WARN
+logger.requests.name = org.apache.kafka.connect.runtime.rest.RestServer
+logger.requests.level = WARN
 logger.reflections.name = org.reflections
 logger.reflections.level = ERROR
 """

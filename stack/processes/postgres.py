@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Mapping
 
+import psutil
 import psycopg
 
 from stack import health, parts
@@ -68,6 +69,7 @@ def nodes(settings: Settings, secrets: Mapping[str, str], variables: Mapping[str
 
     def prepare_primary() -> None:
         _write_settings(primary, primary_port)
+        _forget_dead_postmaster(primary)
         if not primary.complete:
             _initialise(primary, secrets["postgres"])
 
@@ -78,6 +80,7 @@ def nodes(settings: Settings, secrets: Mapping[str, str], variables: Mapping[str
             replica_port,
             f"primary_conninfo = '{connection} application_name={SLOT}'\nprimary_slot_name = '{SLOT}'\n",
         )
+        _forget_dead_postmaster(replica)
         if replica.complete and _slot_is_lost(admin):
             shutil.rmtree(replica.path)
         if not replica.complete:
@@ -163,6 +166,16 @@ def _copy_primary(folder: Folder, primary_port: int, password: str) -> None:
     signal.touch()
     os.chown(signal, *server_account().owner)
     folder.building.rename(folder.path)
+
+
+def _forget_dead_postmaster(folder: Folder) -> None:
+    """Remove a lock file whose process is gone: after a reboot its number may be somebody else's, and postgres stops."""
+    lock = folder.path / "postmaster.pid"
+    if not lock.exists():
+        return
+    pid = int(lock.read_text().split()[0])
+    if not psutil.pid_exists(pid) or psutil.Process(pid).name() != "postgres":
+        lock.unlink()
 
 
 def _slot_is_lost(admin: str) -> bool:

@@ -25,7 +25,7 @@ def ask(stack: Stack, user: str, password: str, query: str) -> str:
             return str(answer.read().decode()).strip()
     except urllib.error.HTTPError as error:
         with error:
-            return re.findall(r"\(([A-Z_]+)\)", error.read().decode())[-1]
+            return str(re.findall(r"\(([A-Z_]+)\)", error.read().decode())[-1])
 
 
 @pytest.mark.parametrize("user", ["default", "cdc", "dbt", "reader", "analyst"])
