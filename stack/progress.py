@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-
 UNCHANGED = "as it was"
 
 
@@ -23,16 +22,6 @@ class Progress(Protocol):
 
     def at(self, name: str, what: str) -> None:
         """A node's state has changed; `what` is a word or two such as `starting`, `ready (1.2 s)`."""
-
-
-class Silent:
-    """Shows nothing."""
-
-    def expect(self, names: Iterable[str]) -> None:
-        """Nothing."""
-
-    def at(self, name: str, what: str) -> None:
-        """Nothing."""
 
 
 class Lines:

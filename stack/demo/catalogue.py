@@ -119,6 +119,6 @@ def products(count: int, seed: int) -> Iterator[tuple[tuple[str, ...], dict[str,
                 + " ".join(f"{label.replace('_', ' ').capitalize()}: {value}." for label, value in attributes.items()),
                 "attributes": attributes,
                 "price": {"amount": f"{cents / 100:.2f}", "currency": "EUR"},
-                "stock": chooser.randint(0, 60) if chooser.random() > 0.05 else 0,
+                "stock": chooser.randint(8, 120) if chooser.random() > 0.02 else 0,
             },
         )

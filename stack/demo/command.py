@@ -40,7 +40,7 @@ def demo(
     variables = stored_variables(load_settings())
     os.environ.update(variables)
     facts.urls = {
-        name.removesuffix("_URL").lower(): value for name, value in variables.items() if name.endswith("_URL")
+        name.removesuffix("_URL").lower(): value for name, value in variables.items() if value.startswith("http")
     }
     try:
         with ExitStack() as context:
@@ -96,11 +96,10 @@ def _print(facts: Facts) -> None:
     for column in table.columns[1:4]:
         column.justify = "right"
     for proof in facts.tables:
-        table.add_row(
-            f"{proof.source}.{proof.table}", str(proof.rows_source), str(proof.rows_target), "", _word(proof.equal)
-        )
+        name = f"{proof.source}.{proof.table.removeprefix('public.')}"
+        table.add_row(name, str(proof.rows_source), str(proof.rows_target), "", _word(proof.equal))
     for document in facts.documents:
-        held = str(document.rows) if document.equal else f"{document.differing} differ"
+        held = str(facts.indexed[document.index])
         table.add_row(f"index {document.index}", str(document.rows), "", held, _word(document.equal))
     console.print(table)
     for copy, times in facts.freshness_ms.items():
