@@ -4,6 +4,7 @@ The catalog is the only authority on shapes; nothing is guessed from events.
 """
 
 import fnmatch
+import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -45,8 +46,8 @@ class Shape:
 
     @property
     def topic(self) -> str:
-        """The Kafka topic that Debezium writes this table's changes to."""
-        return f"{self.source}.{self.schema}.{self.table}"
+        """The Kafka topic that Debezium writes this table's changes to; it replaces what Kafka does not allow by ``_``."""
+        return re.sub(r"[^a-zA-Z0-9._-]", "_", f"{self.source}.{self.schema}.{self.table}")
 
     @property
     def raw_database(self) -> str:

@@ -22,13 +22,16 @@ class TypeMapping:
 
     Each function takes a quoted column expression and returns SQL: ``copy`` is run in PostgreSQL to spell the value for
     the backfill, ``digest_source`` in PostgreSQL and ``digest_target`` in ClickHouse (on a not-null value) give equal
-    text for equal values.
+    text for equal values. ``copied_as_json`` says that ``copy`` spells JSON, which ClickHouse does not read from COPY's
+    text by itself; ``streamed``, where given, turns the stream's text (read as a String) into the type, in ClickHouse.
     """
 
     clickhouse: str
     copy: Sql
     digest_source: Sql
     digest_target: Sql
+    copied_as_json: bool = False
+    streamed: Sql | None = None
 
 
 def _same(clickhouse: str) -> TypeMapping:
@@ -74,7 +77,11 @@ _MAPPINGS: dict[str, TypeMapping] = {
         lambda c: f"toString(toUnixTimestamp64Micro({c}))",
     ),
     "date": TypeMapping(
-        "Date32", lambda c: c, lambda c: f"({c} - date '1970-01-01')::text", lambda c: f"toString(toInt32({c}))"
+        "Date32",
+        lambda c: c,
+        lambda c: f"({c} - date '1970-01-01')::text",
+        lambda c: f"toString(toInt32({c}))",
+        streamed=lambda c: f"toDate32(substring({c}, 1, 10))",  # Debezium writes a Z behind the day
     ),
 }
 _MAPPINGS["timestamp"] = _MAPPINGS["timestamptz"]
@@ -102,6 +109,7 @@ def _array(element: str) -> TypeMapping:
             "arrayStringConcat(arrayMap(e -> if(isNull(e), '-', "
             f"concat(toString(length(toString(e))), ':', toString(e))), {c}), ',')"
         ),
+        copied_as_json=True,
     )
 
 

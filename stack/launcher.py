@@ -141,7 +141,7 @@ class _Start:
         try:
             did = self._job(node) if isinstance(node, Job) else self._process(node)
         except Exception:
-            self.progress.at(name, "failed")
+            self.progress.at(name, "interrupted" if self.cancelled.is_set() else "failed")
             raise
         seconds = time.monotonic() - since
         if did:

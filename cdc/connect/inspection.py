@@ -78,12 +78,14 @@ def _table(shape: Shape) -> list[str]:
 
 
 def _collisions(shapes: tuple[Shape, ...]) -> list[str]:
-    owner: dict[str, Shape] = {}
     problems = []
-    for shape in shapes:
-        other = owner.setdefault(shape.raw_table, shape)
-        if other is not shape:
-            problems.append(
-                f"{other.qualified} and {shape.qualified} would both be {shape.raw_table} in ClickHouse; `exclude` one"
-            )
+    for place, name in (("table", "raw_table"), ("topic", "topic")):
+        owner: dict[str, Shape] = {}
+        for shape in shapes:
+            copy = getattr(shape, name)
+            other = owner.setdefault(copy, shape)
+            if other is not shape:
+                problems.append(
+                    f"{other.qualified} and {shape.qualified} would share the {place} {copy}; `exclude` one"
+                )
     return problems

@@ -30,6 +30,13 @@ class Checksum(NamedTuple):
     low: int
 
 
+class Digest(NamedTuple):
+    """The digest of one row, and the bucket that its key lies in."""
+
+    bucket: int
+    text: str
+
+
 def source_checksums(source: psycopg.Connection[Any], shape: Shape) -> dict[int, Checksum]:
     """Checksum of every bucket of the source table that holds rows."""
     statement = sql.SQL("SELECT bucket, count(*), sum({high}), sum({low}) FROM ({rows}) AS r GROUP BY bucket").format(
@@ -48,17 +55,19 @@ def target_checksums(target: Client, shape: Shape) -> dict[int, Checksum]:
     return {int(bucket): Checksum(int(count), int(high), int(low)) for bucket, count, high, low in rows}
 
 
-def source_digests(source: psycopg.Connection[Any], shape: Shape, buckets: list[int]) -> dict[Key, str]:
+def source_digests(source: psycopg.Connection[Any], shape: Shape, buckets: list[int]) -> dict[Key, Digest]:
     """Digest of every source row whose key lies in one of the buckets."""
-    statement = sql.SQL("SELECT key, digest FROM ({rows}) AS r WHERE bucket = ANY(%s)").format(rows=_source_rows(shape))
-    return {tuple(key): digest for key, digest in source.execute(statement, [buckets])}
+    statement = sql.SQL("SELECT key, bucket, digest FROM ({rows}) AS r WHERE bucket = ANY(%s)").format(
+        rows=_source_rows(shape)
+    )
+    return {tuple(key): Digest(bucket, text) for key, bucket, text in source.execute(statement, [buckets])}
 
 
-def target_digests(target: Client, shape: Shape, buckets: list[int]) -> dict[Key, str]:
+def target_digests(target: Client, shape: Shape, buckets: list[int]) -> dict[Key, Digest]:
     """Digest of every live raw row whose key lies in one of the buckets."""
     chosen = ", ".join(map(str, buckets))
-    statement = f"SELECT key, digest FROM ({_target_rows(shape)}) WHERE bucket IN ({chosen})"
-    return {tuple(key): digest for key, digest in target.query(statement).result_rows}
+    statement = f"SELECT key, bucket, digest FROM ({_target_rows(shape)}) WHERE bucket IN ({chosen})"
+    return {tuple(key): Digest(int(bucket), text) for key, bucket, text in target.query(statement).result_rows}
 
 
 def _source_rows(shape: Shape) -> sql.Composed:

@@ -5,6 +5,8 @@ and the source row has not changed meanwhile; and it must be found twice in a ro
 raises; it never says "equal" or "different".
 """
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,10 +21,9 @@ from cdc.kafka import Kafka
 from cdc.settings import settings
 from cdc.sinks.positions import CLICKHOUSE_GROUP
 from cdc.source_file import SourceFile
-from cdc.verify.checksum import Key, source_checksums, source_digests, target_checksums, target_digests
+from cdc.verify.checksum import Digest, Key, source_checksums, source_digests, target_checksums, target_digests
 from cdc.verify.passed import wait_until_passed
 
-_ROUNDS = 8
 _MOST_KEYS_NAMED = 100
 
 
@@ -106,36 +107,51 @@ def _verify_source(
         lsn = pass_now([shape.topic for shape in shapes]) if shapes else 0
         proofs = []
         for shape in shapes:
-            proof = _verify_table(shape, lsn, source, target, pass_now)
+            proof = _verify_table(shape, lsn, source, target, pass_now, patience)
             counts = (proof.rows_source, proof.rows_target)
             engine_state.record_proof(state, shape, "clickhouse", proof.lsn, counts, proof.differing)
             proofs.append(proof)
         return proofs
 
 
-def _verify_table(shape: Shape, lsn: int, source: psycopg.Connection[Any], target: Client, pass_now: Any) -> TableProof:
+def _verify_table(
+    shape: Shape,
+    lsn: int,
+    source: psycopg.Connection[Any],
+    target: Client,
+    pass_now: Callable[[list[str]], int],
+    patience: float,
+) -> TableProof:
     ours, theirs = source_checksums(source, shape), target_checksums(target, shape)
     rows = sum(checksum.rows for checksum in ours.values())
-    suspect = sorted(bucket for bucket in ours.keys() | theirs.keys() if ours.get(bucket) != theirs.get(bucket))
+    buckets = sorted(bucket for bucket in ours.keys() | theirs.keys() if ours.get(bucket) != theirs.get(bucket))
+    if not buckets:
+        return TableProof(shape.source, shape.qualified, rows, rows, lsn, 0, ())
+    here, there = source_digests(source, shape, buckets), target_digests(target, shape, buckets)
+    suspects = {key for key in here.keys() | there.keys() if here.get(key) != there.get(key)}
     before: set[Key] = set()
-    for _ in range(_ROUNDS):
-        if not suspect:
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        if not suspects:
             return TableProof(shape.source, shape.qualified, rows, rows, lsn, 0, ())
-        first = source_digests(source, shape, suspect)
+        buckets = sorted({bucket for key in suspects for bucket in _buckets(key, here, there)})
+        here = source_digests(source, shape, buckets)
         lsn = pass_now([shape.topic])
-        copied = target_digests(target, shape, suspect)
-        last = source_digests(source, shape, suspect)
-        keys = first.keys() | copied.keys() | last.keys()
-        still = {key for key in keys if first.get(key) == last.get(key) != copied.get(key)}
-        moving = {key for key in keys if first.get(key) != last.get(key) and last.get(key) != copied.get(key)}
-        if not still and not moving:
-            return TableProof(shape.source, shape.qualified, rows, rows, lsn, 0, ())
-        if still == before and not moving:
-            missing = sum(key not in copied for key in still)
-            extra = sum(key not in last for key in still)
+        there = target_digests(target, shape, buckets)
+        after = source_digests(source, shape, buckets)
+        # Not cleared by equality with the earlier reading: a change before `lsn` may be what the copy lacks.
+        suspects = {key for key in suspects if there.get(key) != after.get(key)}
+        still = {key for key in suspects if here.get(key) == after.get(key)}
+        if suspects and still == suspects == before:
+            extra = sum(key not in after for key in still)
+            missing = sum(key not in there for key in still)
             named = tuple(sorted(still)[:_MOST_KEYS_NAMED])
             return TableProof(shape.source, shape.qualified, rows, rows - missing + extra, lsn, len(still), named)
         before = still
     raise TransientError(
-        f"{shape.topic}: rows that differ kept changing through {_ROUNDS} readings; verify again in a quieter moment"
+        f"{shape.topic}: {len(suspects)} rows that differ kept changing for {patience:g} s; verify again in a quieter moment"
     )
+
+
+def _buckets(key: Key, *readings: dict[Key, Digest]) -> set[int]:
+    return {reading[key].bucket for reading in readings if key in reading}

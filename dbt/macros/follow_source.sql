@@ -26,6 +26,16 @@
     {% endif %}
 {%- endmacro %}
 
+{#- What a build that was killed left behind; only after an hour, because another build may be at work by hand. -#}
+{% macro drop_orphans() -%}
+    {% if execute %}
+        {%- set orphans = run_query("select name from system.tables where database = '" ~ target.schema ~ "'"
+            ~ " and position(name, '__dbt_new_data_') > 0"
+            ~ " and metadata_modification_time <= now() - interval " ~ var('orphan_minutes') ~ " minute") -%}
+        {% for orphan in orphans.rows %}{% do run_query("drop table if exists " ~ target.schema ~ "." ~ orphan['name']) %}{% endfor %}
+    {% endif %}
+{%- endmacro %}
+
 {% macro processed_below(mart) -%}
     (select argMax(batch, at) from {{ target.schema }}.mart_watermarks where mart = '{{ mart }}')
 {%- endmacro %}

@@ -60,9 +60,6 @@ def main() -> None:
         for line in str(error).splitlines():
             print(f"millrace: {line}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("millrace: interrupted; what was started goes on, `millrace down` ends it", file=sys.stderr)
-        sys.exit(130)
 
 
 if __name__ == "__main__":

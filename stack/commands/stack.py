@@ -26,10 +26,14 @@ def up(
     """Start what does not run yet, wait until all of it is healthy."""
     from stack import launcher
 
-    with ExitStack() as context:
-        progress: Progress = context.enter_context(Screen()) if sys.stderr.isatty() else Lines()
-        names = [name.strip() for name in only.split(",") if name.strip()]
-        done = launcher.up(load_settings(), names, progress)
+    names = [name.strip() for name in only.split(",") if name.strip()]
+    try:
+        with ExitStack() as context:
+            progress: Progress = context.enter_context(Screen()) if sys.stderr.isatty() else Lines()
+            done = launcher.up(load_settings(), names, progress)
+    except KeyboardInterrupt:
+        typer.echo("millrace: interrupted; what was started goes on, `millrace down` ends it", err=True)
+        raise typer.Exit(130) from None
     if done.ended_orphans:
         typer.echo(f"ended what a dead supervisor had left: {', '.join(done.ended_orphans)}")
     if done.processes or done.jobs:

@@ -50,7 +50,7 @@ def nodes(settings: Settings, variables: Mapping[str, str]) -> list[Node]:
         lambda: run_module(
             settings, variables, "cdc-apply", "stack.commands.main", "cdc", "apply", names=SINK_VARIABLES
         ),
-        needs=("connect", "migrations", "warehouse", "elasticsearch"),
+        needs=("connect", "migrations", "warehouse"),
         fingerprint=_sources,
     )
     return [apply, *map(follower, MODULES)]

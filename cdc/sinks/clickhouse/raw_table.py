@@ -83,9 +83,9 @@ def stream_insert(shape: Shape, epoch: int, batch: int, *, moved: bool) -> str:
 
 def copy_insert(shape: Shape, version: int, batch: int) -> str:
     """INSERT that reads COPY's text format (tab-separated), every row stamped with one version."""
-    structure = ", ".join(f"{quote(column.name)} {clickhouse_type(column)}" for column in shape.columns)
+    structure = ", ".join(f"{quote(column.name)} {_copied_type(column)}" for column in shape.columns)
     service = [f"toUInt128('{version}')", "0", "now64(6, 'UTC')", "now64(6, 'UTC')", str(batch)]
-    return _insert(shape, [quote(column.name) for column in shape.columns] + service, structure, "TabSeparated")
+    return _insert(shape, [_copied_value(column) for column in shape.columns] + service, structure, "TabSeparated")
 
 
 def _insert(shape: Shape, values: list[str], structure: str, data_format: str) -> str:
@@ -94,20 +94,39 @@ def _insert(shape: Shape, values: list[str], structure: str, data_format: str) -
     return f"INSERT INTO {qualified(shape)} ({names}) SELECT {', '.join(values)} FROM input('{literal}') FORMAT {data_format}"
 
 
+def _copied_type(column: Column) -> str:
+    return "String" if mapping(column).copied_as_json else clickhouse_type(column)
+
+
+def _copied_value(column: Column) -> str:
+    name = quote(column.name)
+    kind = mapping(column)
+    return f"JSONExtract({name}, '{kind.clickhouse}')" if kind.copied_as_json else name
+
+
 def _image_type(column: Column, is_key: bool, *, before: bool = False) -> str:
     """The type a field of a row image is read as; of a before image only the key is used, the rest is read as text."""
-    kind = mapping(column).clickhouse
-    if is_key or (kind.startswith("Array(") and not before):
-        return kind
-    return "Nullable(String)" if before else f"Nullable({kind})"
+    kind = mapping(column)
+    read = "String" if kind.streamed else kind.clickhouse
+    if is_key or (read.startswith("Array(") and not before):
+        return read
+    return "Nullable(String)" if before else f"Nullable({read})"
 
 
 def _stream_value(column: Column, is_key: bool) -> str:
-    name = "'" + column.name.replace("\\", "\\\\").replace("'", "\\'") + "'"
-    kind = mapping(column).clickhouse.replace("'", "\\'")
-    after = f"tupleElement(after, {name})"
+    kind = mapping(column)
+    after = _field(column, "after")
     if is_key:
-        return f"if(op = 'd', tupleElement(before, {name}), {after})"
+        return f"if(op = 'd', {_field(column, 'before')}, {after})"
     if column.nullable:
         return f"if(op = 'd', NULL, {after})"
-    return f"CAST(if(op = 'd', defaultValueOfTypeName('{kind}'), {after}), '{kind}')"
+    name = kind.clickhouse.replace("'", "\\'")
+    return f"CAST(if(op = 'd', defaultValueOfTypeName('{name}'), {after}), '{name}')"
+
+
+def _field(column: Column, image: str) -> str:
+    """One field of a row image, as a value of the column's type."""
+    name = "'" + column.name.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    field = f"tupleElement({image}, {name})"
+    streamed = mapping(column).streamed
+    return streamed(field) if streamed else field

@@ -4,6 +4,7 @@ Starting dbt costs more than most models, and dbt orders models and tests itself
 they need no data and run with the test suite.
 """
 
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -17,11 +18,11 @@ from dagster_dbt import DbtCliResource, DbtProject, dbt_assets
 from packaging.version import Version
 from pydantic import Field
 
+from pipelines.lib.exclusive import exclusive
 from pipelines.lib.manifest import DBT, PROJECT, ensure_manifest
 from pipelines.lib.translator import Translator
 
 PROJECT_OF_DBT = DbtProject(project_dir=PROJECT, profiles_dir=PROJECT)
-POOL = "dbt"  # two builds at once collide on the names of temporary tables
 
 
 class Dbt(DbtCliResource):
@@ -43,15 +44,19 @@ def build_arguments(config: Build) -> list[str]:
     return ["build", "--exclude-resource-type", "unit_test", *(["--full-refresh"] if config.full_refresh else [])]
 
 
-@dbt_assets(
-    manifest=ensure_manifest(), project=PROJECT_OF_DBT, dagster_dbt_translator=Translator(), name="marts", pool=POOL
-)
+@dbt_assets(manifest=ensure_manifest(), project=PROJECT_OF_DBT, dagster_dbt_translator=Translator(), name="marts")
 def marts(context: dg.AssetExecutionContext, dbt: DbtCliResource, config: Build) -> Iterator[Any]:
     """Staging views, marts and their tests."""
     remove_old_artifacts(PROJECT / "target", older_than_seconds=86_400)
-    invocation = dbt.cli(build_arguments(config), context=context)
-    yield from invocation.stream()
+    with exclusive(PROJECT / "target", warehouse_name(), lambda: context.log.info("waiting for another build to end")):
+        invocation = dbt.cli(build_arguments(config), context=context)
+        yield from invocation.stream()
     shutil.rmtree(invocation.target_path)
+
+
+def warehouse_name() -> str:
+    """What a build writes into: two builds of one name exclude each other."""
+    return f"{os.environ.get('CLICKHOUSE_URL')}/{os.environ.get('MILLRACE_ANALYTICS_DATABASE', 'analytics')}"
 
 
 def remove_old_artifacts(target: Path, older_than_seconds: float) -> None:

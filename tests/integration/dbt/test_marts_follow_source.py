@@ -167,6 +167,16 @@ def test_a_run_that_died_before_its_watermark_is_repeated(warehouse: Warehouse) 
     warehouse.assert_follows_source()
 
 
+def test_what_a_killed_build_left_behind_is_dropped_once_it_is_old(warehouse: Warehouse) -> None:
+    orphan = "fct_orders__dbt_new_data_0"
+    find = f"select count() from system.tables where database = '{{db}}' and name = '{orphan}'"
+    warehouse.client.command(f"create table {warehouse.database}.{orphan} as {warehouse.database}.fct_orders")
+    warehouse.facts()
+    assert warehouse.value(find) == 1
+    warehouse.facts("--vars", "{orphan_minutes: 0}")
+    assert warehouse.value(find) == 0
+
+
 def test_running_twice_gives_the_same_as_once_and_rewrites_nothing_beyond_the_overlap(warehouse: Warehouse) -> None:
     leave_the_overlap(warehouse)
     before = [warehouse.checksum(f"{warehouse.database}.{mart}") for mart in ("fct_orders", "fct_order_items")]

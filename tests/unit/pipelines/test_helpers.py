@@ -1,5 +1,7 @@
 """Pure helpers of the code location."""
 
+import subprocess
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +13,8 @@ from pipelines.defs.cdc.raw_tables import lag_metadata, lag_query
 from pipelines.defs.cdc.reconciliation import NotProvenError, results_of
 from pipelines.defs.warehouse.marts import Build, build_arguments
 from pipelines.lib.captured import CapturedTable
-from pipelines.lib.manifest import content_stamp
+from pipelines.lib.exclusive import exclusive
+from pipelines.lib.manifest import PROJECT, content_stamp
 from pipelines.lib.translator import asset_key, group_name
 from pipelines.run import reason
 
@@ -88,3 +91,23 @@ def test_the_reason_is_the_cause_not_its_wrapping() -> None:
 
     assert reason(Error("wrapped", Error("broker is away\nstack"))) == "broker is away"
     assert reason(None) == "no reason given"
+
+
+def test_builds_of_one_warehouse_exclude_each_other_and_a_killed_one_lets_go(tmp_path: Path) -> None:
+    hold = "import sys, time; from pathlib import Path; from pipelines.lib.exclusive import exclusive\n"
+    hold += "with exclusive(Path(sys.argv[1]), 'one', lambda: None):\n    print('held', flush=True); time.sleep(60)"
+    holder = subprocess.Popen([sys.executable, "-c", hold, str(tmp_path)], cwd=PROJECT.parent, stdout=subprocess.PIPE)
+    assert holder.stdout
+    with holder.stdout:
+        assert holder.stdout.readline() == b"held\n"
+        with exclusive(tmp_path, "another", lambda: pytest.fail("waited for another warehouse")):
+            pass
+        waited = []
+
+        def end_the_holder() -> None:
+            waited.append(True)
+            holder.kill()
+
+        with exclusive(tmp_path, "one", end_the_holder):
+            assert waited == [True]
+    holder.wait()
