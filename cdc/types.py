@@ -114,6 +114,16 @@ def _array(element: str) -> TypeMapping:
 
 
 _TEXT = _text()
+_NUMERIC_TEXT = TypeMapping(
+    "String",
+    lambda c: c,
+    lambda c: f"{c}::text",
+    lambda c: c,
+    # Debezium's words for what is no number, in PostgreSQL's spelling.
+    streamed=lambda c: (
+        f"transform({c}, ['NAN', 'POSITIVE_INFINITY', 'NEGATIVE_INFINITY'], ['NaN', 'Infinity', '-Infinity'], {c})"
+    ),
+)
 _TEXT_TYPES = {"text", "varchar", "json", "jsonb", "citext", "name", "enum"}
 
 
@@ -128,7 +138,7 @@ def mapping(column: Column) -> TypeMapping:
     """
     if column.type == "numeric":
         if column.precision is None or column.precision > MAX_DECIMAL_DIGITS or (column.scale or 0) > column.precision:
-            return _TEXT
+            return _NUMERIC_TEXT
         return _decimal(column.precision, column.scale or 0)
     if column.type in _TEXT_TYPES:
         return _TEXT

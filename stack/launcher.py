@@ -152,7 +152,7 @@ class _Start:
 
     def _job(self, job: Job) -> bool:
         fingerprint = job.fingerprint()
-        fresh = any(need in self.started for need in job.needs)
+        fresh = job.each_start and any(need in self.started for need in job.needs)
         if not fresh and self.state.done.get(job.name) == fingerprint:
             return False
         self.progress.at(job.name, "at work...")

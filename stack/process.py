@@ -54,6 +54,8 @@ class Job:
     needs: tuple[str, ...] = ()
     fingerprint: Callable[[], str] = str
     """Changes when the step has to be run again although nothing was started."""
+    each_start: bool = True
+    """Whether it is run again whenever what it needs was started, or only when its fingerprint changes."""
 
 
 Node = Process | Job

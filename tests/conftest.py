@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import psutil
 import pytest
 
+from cdc.settings import settings as engine_settings
 from stack import launcher
 from stack.inspection import Report, report
 from stack.progress import Lines
@@ -76,6 +77,16 @@ def stack() -> Iterator[Stack]:
         yield Stack(settings, stored_variables(settings))
     finally:
         launcher.down(settings, Lines())
+
+
+@pytest.fixture
+def engine(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The CDC engine's settings in this process are those of the test stack."""
+    for name, value in stack.env.items():
+        monkeypatch.setenv(name, value)
+    engine_settings.cache_clear()
+    yield
+    engine_settings.cache_clear()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -18,6 +18,8 @@ from cdc.sinks.clickhouse.raw_table import qualified
 from cdc.types import mapping
 
 BUCKETS = 1024
+# Else a column that is called as one of our own results (`key`) would be replaced by that result.
+_TARGET_SETTINGS = {"prefer_column_name_to_alias": 1}
 
 Key = tuple[str, ...]
 
@@ -51,7 +53,7 @@ def target_checksums(target: Client, shape: Shape) -> dict[int, Checksum]:
         f"SELECT bucket, count(), sum({_target_number('digest', 1)}), sum({_target_number('digest', 9)}) "
         f"FROM ({_target_rows(shape)}) GROUP BY bucket"
     )
-    rows = target.query(statement).result_rows
+    rows = target.query(statement, settings=_TARGET_SETTINGS).result_rows
     return {int(bucket): Checksum(int(count), int(high), int(low)) for bucket, count, high, low in rows}
 
 
@@ -67,7 +69,10 @@ def target_digests(target: Client, shape: Shape, buckets: list[int]) -> dict[Key
     """Digest of every live raw row whose key lies in one of the buckets."""
     chosen = ", ".join(map(str, buckets))
     statement = f"SELECT key, bucket, digest FROM ({_target_rows(shape)}) WHERE bucket IN ({chosen})"
-    return {tuple(key): Digest(int(bucket), text) for key, bucket, text in target.query(statement).result_rows}
+    return {
+        tuple(key): Digest(int(bucket), text)
+        for key, bucket, text in target.query(statement, settings=_TARGET_SETTINGS).result_rows
+    }
 
 
 def _source_rows(shape: Shape) -> sql.Composed:

@@ -12,6 +12,8 @@ _LAST = (
     "Andersson", "Bianchi", "Costa", "Dubois", "Eriksen", "Fischer", "García", "Hoffmann", "Ivanova", "Jansen",
     "Kowalski", "Lindqvist", "Meyer", "Novak", "O'Brien", "Peeters", "Rossi", "Schmidt", "Tanaka", "Wójcik",
 )  # fmt: skip
+_STREETS = ("Lindenallee", "Rue du Moulin", "Via Roma", "Kerkstraat", "Calle Mayor", "Storgatan", "Mill Race Lane")
+_CITIES = ("Lübeck", "Nantes", "Parma", "Utrecht", "Bilbao", "Malmö", "Gdańsk", "Graz", "Gent", "Århus")
 _COUNTRIES = ("DE", "FR", "IT", "NL", "ES", "SE", "PL", "AT", "BE", "DK")
 
 
@@ -26,3 +28,15 @@ def customers(count: int, seed: int, tag: str) -> Iterator[dict[str, Any]]:
             "country": chooser.choice(_COUNTRIES),
             "marketing_consent": chooser.random() < 0.4,
         }
+
+
+def address(country: str, seed: str) -> dict[str, Any]:
+    """A body for POST /users/{id}/addresses."""
+    chooser = random.Random(seed)
+    return {
+        "kind": "shipping",
+        "line1": f"{chooser.choice(_STREETS)} {chooser.randint(1, 180)}",
+        "postal_code": f"{chooser.randint(10000, 99999)}",
+        "city": chooser.choice(_CITIES),
+        "country": country,
+    }

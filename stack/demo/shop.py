@@ -87,7 +87,9 @@ class Shop:
 
         async def one(body: dict[str, Any]) -> str:
             async with gate:
-                return str((await self.call("users", "POST", "/users", json=body)).json()["id"])
+                user = str((await self.call("users", "POST", "/users", json=body)).json()["id"])
+                await self.call("users", "POST", f"/users/{user}/addresses", json=people.address(body["country"], user))
+                return user
 
         self.users = list(await asyncio.gather(*(one(body) for body in people.customers(count, self.seed, tag))))
         self.counts["customers registered"] += count

@@ -50,14 +50,16 @@ def nodes(settings: Settings, variables: Mapping[str, str]) -> list[Node]:
         lambda: run_module(
             settings, variables, "cdc-apply", "stack.commands.main", "cdc", "apply", names=SINK_VARIABLES
         ),
-        needs=("connect", "migrations", "warehouse"),
-        fingerprint=_sources,
+        needs=("connect", "migrations", "warehouse", "elasticsearch"),
+        fingerprint=_inputs,
     )
     return [apply, *map(follower, MODULES)]
 
 
-def _sources() -> str:
+def _inputs() -> str:
+    """Changes with the source files, the engine itself, and the services' tables."""
     digest = hashlib.sha256()
-    for path in sorted((ROOT / "cdc" / "sources").glob("*.yaml")):
-        digest.update(str(path).encode() + path.read_bytes())
+    engine = [path for kind in ("yaml", "py", "sql") for path in (ROOT / "cdc").rglob(f"*.{kind}")]
+    for path in sorted([*engine, *ROOT.glob("services/*/migrations/*.sql")]):
+        digest.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
     return digest.hexdigest()

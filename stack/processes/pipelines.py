@@ -8,6 +8,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 
 from stack import health
@@ -25,6 +26,7 @@ VARIABLES = (
     "MILLRACE_STATE_DSN",
     "KAFKA_BOOTSTRAP",
     "CONNECT_URL",
+    "CONNECT_SECRETS_FILE",
     "CLICKHOUSE_URL",
     "CLICKHOUSE_NATIVE_PORT",
     "CLICKHOUSE_CDC_PASSWORD",
@@ -62,13 +64,15 @@ def nodes(settings: Settings, variables: Mapping[str, str]) -> list[Node]:
         run_module(settings, variables, "dagster-storage", "stack.processes.storage", names=VARIABLES)
 
     def storage_fingerprint() -> str:
-        return hashlib.sha256(INSTANCE.read_bytes() + str(code_port).encode()).hexdigest()
+        made = (settings.home / "postgres" / "data" / "PG_VERSION").stat().st_mtime_ns  # other with other data
+        facts = f"{version('dagster')} {code_port} {made}"
+        return hashlib.sha256(INSTANCE.read_bytes() + facts.encode()).hexdigest()
 
     def parse() -> None:
         run_module(settings, variables, "dbt-manifest", "pipelines.lib.manifest", names=VARIABLES)
 
     return [
-        Job("dagster-storage", make_storage, needs=("databases",), fingerprint=storage_fingerprint),
+        Job("dagster-storage", make_storage, ("databases",), storage_fingerprint, each_start=False),
         Job("dbt-manifest", parse, fingerprint=_dbt_project),
         process(
             "dagster-code",

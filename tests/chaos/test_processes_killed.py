@@ -11,7 +11,6 @@ import psycopg
 import pytest
 
 from bench.source import throw_away_source
-from cdc.settings import settings
 from cdc.verify import verify_documents, verify_tables
 from tests.conftest import Stack
 
@@ -22,16 +21,6 @@ PROCESSES = (
     "users", "products", "orders", "payments", "payment-provider", "search",
     "clickhouse-sink", "document-sink", "connect-guard", "dagster-code", "dagster-webserver", "dagster-daemon",
 )  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def engine(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """This process' engine settings are those of the test stack."""
-    for name, value in stack.env.items():
-        monkeypatch.setenv(name, value)
-    settings.cache_clear()
-    yield
-    settings.cache_clear()
 
 
 @contextmanager
@@ -69,6 +58,7 @@ def load(dsn: str) -> Iterator[None]:
         writer.join()
 
 
+@pytest.mark.usefixtures("engine")
 def test_sink_and_connect_killed_in_the_middle_of_a_load_end_in_equality(stack: Stack) -> None:
     with throw_away_source("chaos", TABLE) as source:
         source.apply()
@@ -82,6 +72,7 @@ def test_sink_and_connect_killed_in_the_middle_of_a_load_end_in_equality(stack: 
     assert proof.rows_source > 1000
 
 
+@pytest.mark.usefixtures("engine")
 @pytest.mark.parametrize("victim", PROCESSES)
 def test_one_killed_process_is_back_and_everything_is_equal_within_90_seconds(stack: Stack, victim: str) -> None:
     stack.wait_until_healthy(BACK_WITHIN)

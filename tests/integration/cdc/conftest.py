@@ -11,21 +11,10 @@ from clickhouse_connect.driver.client import Client
 from bench.source import ThrowAwaySource, throw_away_source
 from cdc import clickhouse
 from cdc.settings import settings
-from tests.conftest import Stack
 
 _numbers = count(1)
 
 MakeSource = Callable[..., ThrowAwaySource]
-
-
-@pytest.fixture
-def engine(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """This process' engine settings are those of the test stack."""
-    for name, value in stack.env.items():
-        monkeypatch.setenv(name, value)
-    settings.cache_clear()
-    yield
-    settings.cache_clear()
 
 
 @pytest.fixture

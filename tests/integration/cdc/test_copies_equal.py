@@ -94,7 +94,8 @@ def test_several_tables_composite_keys_and_odd_names(make_source: MakeSource) ->
     source = make_source(
         """
         CREATE TABLE lines (order_id uuid, line int2, "Größe in cm" numeric(5, 1) NOT NULL, PRIMARY KEY (order_id, line));
-        CREATE TABLE "Mixed Case" (key text PRIMARY KEY, "it's" text, "select" int);
+        CREATE TABLE "Mixed Case" (
+            key text PRIMARY KEY, digest numeric DEFAULT 1e20, bucket numeric DEFAULT '-Infinity', "it's" text, "select" int);
         CREATE SCHEMA other; CREATE TABLE other.lines (id int PRIMARY KEY);
         """
     )
@@ -102,7 +103,7 @@ def test_several_tables_composite_keys_and_odd_names(make_source: MakeSource) ->
     source.apply()
     run(
         source,
-        """INSERT INTO "Mixed Case" VALUES ('a`b', 'q''q', 1), ('ä\\n', NULL, NULL)""",
+        """INSERT INTO "Mixed Case" (key, "it's", "select") VALUES ('a`b', 'q''q', 1), ('ä\\n', NULL, NULL)""",
         "UPDATE lines SET line = line + 1000 WHERE line < 50",
         """UPDATE "Mixed Case" SET "it's" = 'changed'""",
     )

@@ -47,7 +47,7 @@ def test_one_damaged_cell_is_found_and_its_key_named(copied: ThrowAwaySource, ta
 
 def test_a_row_that_the_source_does_not_have_is_found(copied: ThrowAwaySource, target: Client) -> None:
     raw = f"raw_{copied.name}.t"
-    target.command(f"INSERT INTO {raw} SELECT * REPLACE (toInt32(99999) AS id) FROM {raw} WHERE id = 1")
+    target.command(f"INSERT INTO {raw} SELECT * REPLACE (toInt32(99999) AS id) FROM {raw} WHERE v = 'v1'")
     [proof] = verify_tables([copied.name])
     assert (proof.equal, proof.differing_keys, proof.rows_target) == (False, (("99999",),), 2001)
 
