@@ -24,7 +24,7 @@ down:  ## stop the stack; its data stays
 demo: setup  ## the main job, end to end: a shop whose copies are proven equal; leaves the stack up
 	@$(BIN)/millrace demo $(if $(ORDERS),--orders $(ORDERS))
 
-test: setup  ## all tests, on real servers that they start themselves
+test: lint types  ## style, types and all tests, on real servers that they start themselves
 	@$(BIN)/pytest -m "not long" $(TESTS)
 
 test-unit: setup  ## the tests that need no server
