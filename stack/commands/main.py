@@ -15,7 +15,7 @@ from stack.errors import StackError
 from stack.settings import load_settings, stored_variables
 
 ELSEWHERE = {
-    "cdc": ("cdc.commands", "change data capture: plan, apply, status, backfill"),
+    "cdc": ("cdc.commands", "capture: plan and apply sources, prove the copies equal"),
     "demo": ("stack.demo.command", "the main job, end to end, proven equal"),
     "bench": ("bench.commands", "measure something beside its ceiling"),
 }

@@ -15,14 +15,15 @@ def main(on_stop: Callable[[Callable[[], None]], None]) -> None:
     config = settings()
     reader = positions.consumer(config.kafka_bootstrap, positions.CLICKHOUSE_GROUP)
     target = clickhouse.connect(config.clickhouse_url, config.clickhouse_cdc_password)
-    sink = ClickHouseSink(reader, target, config.millrace_state_dsn)
+    port = process.health_port()
+    sink = ClickHouseSink(reader, target, config.millrace_state_dsn, f"clickhouse-sink-{port}")
     on_stop(sink.stop)
 
     def report() -> tuple[bool, dict[str, Any]]:
         since = None if sink.last_flush_at is None else round(time.time() - sink.last_flush_at, 3)
         return sink.ready, {"rows": sink.rows, "flushes": sink.flushes, "seconds_since_flush": since}
 
-    health.serve(process.health_port(), report)
+    health.serve(port, report)
     try:
         sink.run()
     finally:

@@ -23,7 +23,6 @@ from cdc.sinks.clickhouse.watermark import Watermark
 
 log = logging.getLogger("millrace.clickhouse-sink")
 
-WRITER = "clickhouse-sink"
 _MOST_ROWS = 20_000
 _LINGER = 0.01  # seconds: gathers the rows of one transaction; small against the path's other hops
 _IDLE = 0.25
@@ -33,9 +32,14 @@ _LOOK_FOR_TABLES = 2.0
 
 
 class ClickHouseSink:
-    """One member of the sinks' consumer group. `run` returns after `stop`, with everything in hand written."""
+    """One member of the sinks' consumer group. `run` returns after `stop`, with everything in hand written.
 
-    def __init__(self, reader: Consumer, clickhouse: Client, state_dsn: str) -> None:
+    ``writer_name`` is the same in every life of this member and differs from the other members': by it a new life closes
+    the batches that its last one left open.
+    """
+
+    def __init__(self, reader: Consumer, clickhouse: Client, state_dsn: str, writer_name: str) -> None:
+        self._name = writer_name
         self._reader = reader
         self._clickhouse = clickhouse
         self._state = engine_state.connect(state_dsn)
@@ -65,7 +69,7 @@ class ClickHouseSink:
             CdcError: something that needs a person, or a target away for longer than the sink's patience; offsets of
                 what was not written are not committed.
         """
-        engine_state.close_abandoned(self._state, WRITER)
+        engine_state.close_abandoned(self._state, self._name)
         looked = 0.0
         with ThreadPoolExecutor(_INSERTS_AT_ONCE, thread_name_prefix="insert") as pool:
             while not self._stopping:
@@ -130,7 +134,7 @@ class ClickHouseSink:
             writer.insert(
                 self._clickhouse,
                 state,
-                WRITER,
+                self._name,
                 shape,
                 b"\n".join(rows),
                 lambda number: raw_table.stream_insert(shape, key.epoch, number, moved=key.moved),
