@@ -47,6 +47,7 @@ class DocumentSink:
         self._flushers: dict[str, Flusher] = {}  # by topic
         self._failed: list[CdcError] = []
         self._stopping = False
+        self._assigned = False  # asked of the consumer by its own thread only: it answers others between its polls
         self.waiting_for: list[str] = []
         self.events = 0
         self.flushes = 0
@@ -57,7 +58,7 @@ class DocumentSink:
     @property
     def ready(self) -> bool:
         """Whether partitions are assigned (or no source with documents was applied yet)."""
-        return not self.waiting_for and (not self._flushers or bool(self.consumer.assignment()))
+        return not self.waiting_for and (not self._flushers or self._assigned)
 
     def stop(self) -> None:
         """Ask the loop to end after the flush in hand."""
@@ -95,6 +96,7 @@ class DocumentSink:
                     self._measure_lag()
                     looked = time.monotonic()
                 messages = self._consume()
+                self._assigned = bool(self.consumer.assignment())
                 if self._failed:
                     raise self._failed[0]
                 if messages:

@@ -49,6 +49,7 @@ class ClickHouseSink:
         self._shapes: dict[str, Shape] = {}
         self._failed: list[CdcError] = []
         self._stopping = False
+        self._assigned = False  # asked of the consumer by its own thread only: it answers others between its polls
         self.rows = 0
         self.flushes = 0
         self.last_flush_at: float | None = None
@@ -56,7 +57,7 @@ class ClickHouseSink:
     @property
     def ready(self) -> bool:
         """Whether partitions are assigned (or nothing is captured yet)."""
-        return not self._shapes or bool(self._reader.assignment())
+        return not self._shapes or self._assigned
 
     def stop(self) -> None:
         """Ask the loop to end after the flush in hand."""
@@ -78,6 +79,7 @@ class ClickHouseSink:
                     looked = time.monotonic()
                 self._watermark.publish()
                 batch = self._consume()
+                self._assigned = bool(self._reader.assignment())
                 if self._failed:
                     raise self._failed[0]
                 if batch.gone:
