@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count
 
@@ -24,7 +25,7 @@ PROCESSES = (
 
 
 @contextmanager
-def load(dsn: str) -> Iterator[None]:
+def load(dsn: str) -> Iterator["Future[None]"]:
     """Inserts, updates, deletes and key changes, in transactions, until the block ends; a dead server is tried again."""
     done = threading.Event()
     numbers = count(1)
@@ -37,7 +38,8 @@ def load(dsn: str) -> Iterator[None]:
                         n = next(numbers) * 10
                         with connection.transaction():
                             connection.execute(
-                                "INSERT INTO t SELECT g, 'v' || g, g * 0.01 FROM generate_series(%s, %s) g ON CONFLICT DO NOTHING",
+                                "INSERT INTO t SELECT g, 'v' || g, g * 0.01 FROM generate_series(%s::int, %s::int) g "
+                                "ON CONFLICT DO NOTHING",
                                 [n, n + 9],
                             )
                             connection.execute(
@@ -49,22 +51,22 @@ def load(dsn: str) -> Iterator[None]:
             except psycopg.OperationalError:
                 done.wait(0.2)  # the server was killed: that is the test
 
-    writer = threading.Thread(target=write)
-    writer.start()
-    try:
-        yield
-    finally:
-        done.set()
-        writer.join()
+    with ThreadPoolExecutor(1) as pool:
+        writer = pool.submit(write)
+        try:
+            yield writer
+        finally:
+            done.set()
+        writer.result()
 
 
 @pytest.mark.usefixtures("engine")
 def test_sink_and_connect_killed_in_the_middle_of_a_load_end_in_equality(stack: Stack) -> None:
     with throw_away_source("chaos", TABLE) as source:
         source.apply()
-        with load(source.dsn):
+        with load(source.dsn) as writer:
             for victim in ("clickhouse-sink", "connect", "clickhouse-sink"):
-                wait_for_rows(source.dsn, 500)
+                wait_for_rows(source.dsn, 500, writer)
                 psutil.Process(stack.pid(victim)).kill()
                 stack.wait_until_healthy(BACK_WITHIN)
         [proof] = verify_tables([source.name])
@@ -92,7 +94,7 @@ def test_one_killed_process_is_back_and_everything_is_equal_within_90_seconds(st
     assert seconds < BACK_WITHIN
 
 
-def wait_for_rows(dsn: str, more: int) -> None:
+def wait_for_rows(dsn: str, more: int, writer: "Future[None]") -> None:
     """Return when the load has written so many rows more."""
     with psycopg.connect(dsn, autocommit=True) as connection:
 
@@ -103,4 +105,5 @@ def wait_for_rows(dsn: str, more: int) -> None:
 
         wanted = rows() + more
         while rows() < wanted:
+            assert not writer.done(), writer.result()
             time.sleep(0.05)  # polls the load's progress
