@@ -19,6 +19,7 @@ from stack.errors import StackError
 
 _IMPORT = 250
 _SHOPPERS = 6
+_PATIENCE = 120.0
 _QUERIES = (
     "running shoes", "knife", "coffee grnder", "wireless headphones", "linen cushion", "backpack",
     "tent", "oak lamp", "notebook", "usb cable", "bike helmet", "yoga mat",
@@ -54,15 +55,21 @@ class Shop:
             if path not in known:
                 body = {"name": path[-1], "slug": catalogue.slug(path), "parent_id": known.get(path[:-1])}
                 known[path] = (await self.call("products", "POST", "/categories", json=body)).json()["id"]
-        self.products = await self._ids("products")
-        if not self.products:
-            bodies = [body | {"category_id": known[path]} for path, body in catalogue.products(count, self.seed)]
-            for start in range(0, len(bodies), _IMPORT):
-                await self.call(
-                    "products", "POST", "/products:import", json={"products": bodies[start : start + _IMPORT]}
+        shelves = [known[kind.path] for kind in catalogue.KINDS]
+        self.products = await self._on_shelves(shelves)
+        if self.products:
+            return
+        bodies = [body | {"category_id": known[path]} for path, body in catalogue.products(count, self.seed)]
+        for start in range(0, len(bodies), _IMPORT):
+            await self.call("products", "POST", "/products:import", json={"products": bodies[start : start + _IMPORT]})
+        self.counts["products made"] += len(bodies)
+        deadline = time.monotonic() + _PATIENCE
+        while len(self.products) < len(bodies):  # lists are read from the replica, which follows in a moment
+            if time.monotonic() > deadline:
+                raise UnexpectedAnswer(
+                    f"the replica lists {len(self.products)} of {len(bodies)} products; `millrace status`"
                 )
-            self.counts["products made"] += len(bodies)
-            self.products = await self._ids("products")
+            self.products = await self._on_shelves(shelves)
 
     async def wait_until_found(self) -> None:
         """Return once the search finds the whole catalogue; a copy that is still being filled may refuse meanwhile.
@@ -70,11 +77,8 @@ class Shop:
         Raises:
             UnexpectedAnswer: it was not found within two minutes.
         """
-        deadline = time.monotonic() + 120
-        found = -1
-        while found < len(self.products):
-            answer = await self.call("search", "GET", "/search", 503, params={"q": ""})
-            found = answer.json().get("total", -1)
+        deadline = time.monotonic() + _PATIENCE
+        while (found := await self._found()) < len(self.products):
             if time.monotonic() > deadline:
                 raise UnexpectedAnswer(
                     f"the search finds {found} of {len(self.products)} products; `millrace logs document-sink` says why"
@@ -150,16 +154,24 @@ class Shop:
             await self.call("products", "DELETE", f"/products/{product}", 404)
             self.counts["products deleted"] += 1
 
-    async def _ids(self, service: str) -> list[str]:
+    async def _found(self) -> int:
+        """How many products the search finds on the catalogue's shelves."""
+        found = 0
+        for kind in catalogue.KINDS:
+            parameters = {"q": "", "category": catalogue.slug(kind.path)}
+            found += (await self.call("search", "GET", "/search", 503, params=parameters)).json().get("total", 0)
+        return found
+
+    async def _on_shelves(self, categories: list[str]) -> list[str]:
+        """Ids of all products of these categories."""
         ids: list[str] = []
-        cursor: str | None = None
-        while True:
-            page = (
-                await self.call(
-                    service, "GET", f"/{service}", params={"limit": 200} | ({"cursor": cursor} if cursor else {})
-                )
-            ).json()
-            ids += [item["id"] for item in page["items"]]
-            cursor = page.get("next_cursor")
-            if not cursor:
-                return ids
+        for category in categories:
+            cursor: str | None = None
+            while True:
+                parameters = {"category_id": category, "limit": 200} | ({"cursor": cursor} if cursor else {})
+                page = (await self.call("products", "GET", "/products", params=parameters)).json()
+                ids += [item["id"] for item in page["items"]]
+                cursor = page.get("next_cursor")
+                if not cursor:
+                    break
+        return ids
