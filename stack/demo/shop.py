@@ -40,6 +40,7 @@ class Shop:
     counts: Counter[str] = field(default_factory=Counter)
     products: list[str] = field(default_factory=list)
     users: list[str] = field(default_factory=list)
+    shelves: list[str] = field(default_factory=list)
 
     async def call(self, service: str, method: str, path: str, *allowed: int, **options: Any) -> httpx.Response:
         """One request to a service; 2xx and the allowed statuses are fine."""
@@ -50,16 +51,19 @@ class Shop:
 
     async def stock_shelves(self, count: int) -> None:
         """Make the category tree and the catalogue, unless an earlier run did; then learn the products' ids."""
-        known = {tuple(c["path"]): c["id"] for c in (await self.call("products", "GET", "/categories")).json()["items"]}
+        there = (await self.call("products", "GET", "/categories")).json()["items"]
+        known = {tuple(category["path"]): category for category in there}
         for path in catalogue.categories():
             if path not in known:
-                body = {"name": path[-1], "slug": catalogue.slug(path), "parent_id": known.get(path[:-1])}
-                known[path] = (await self.call("products", "POST", "/categories", json=body)).json()["id"]
-        shelves = [known[kind.path] for kind in catalogue.KINDS]
+                parent = known[path[:-1]]["id"] if len(path) > 1 else None
+                body = {"name": path[-1], "slug": catalogue.slug(path), "parent_id": parent}
+                known[path] = (await self.call("products", "POST", "/categories", json=body)).json()
+        shelves = [known[kind.path]["id"] for kind in catalogue.KINDS]
+        self.shelves = [known[kind.path]["slug"] for kind in catalogue.KINDS]
         self.products = await self._on_shelves(shelves)
         if self.products:
             return
-        bodies = [body | {"category_id": known[path]} for path, body in catalogue.products(count, self.seed)]
+        bodies = [body | {"category_id": known[path]["id"]} for path, body in catalogue.products(count, self.seed)]
         for start in range(0, len(bodies), _IMPORT):
             await self.call("products", "POST", "/products:import", json={"products": bodies[start : start + _IMPORT]})
         self.counts["products made"] += len(bodies)
@@ -157,8 +161,8 @@ class Shop:
     async def _found(self) -> int:
         """How many products the search finds on the catalogue's shelves."""
         found = 0
-        for kind in catalogue.KINDS:
-            parameters = {"q": "", "category": catalogue.slug(kind.path)}
+        for shelf in self.shelves:
+            parameters = {"q": "", "category": shelf}
             found += (await self.call("search", "GET", "/search", 503, params=parameters)).json().get("total", 0)
         return found
 

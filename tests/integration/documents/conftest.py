@@ -10,7 +10,7 @@ from cdc.settings import CdcSettings
 from tests.integration.documents.shop import Shop, opened
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def shop(stack: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """The shop, with its connector at work."""
     folder: Path = tmp_path_factory.mktemp("sources")
