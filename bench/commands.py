@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from bench import latency as latency_bench
+from bench import shop_latency
 from bench.report import report
 
 app = typer.Typer(no_args_is_help=True, help="Measure something beside its ceiling.")
@@ -23,6 +24,7 @@ def latency(
     rate: Annotated[int, typer.Option(min=1, help="commits a second")] = 50,
     json_file: JsonFile = None,
 ) -> None:
-    """From COMMIT to visible in ClickHouse and in Elasticsearch."""
-    if not report("latency", latency_bench.measure(seconds, rate), json_file):
+    """From COMMIT to visible in ClickHouse and in Elasticsearch, by SQL and over HTTP."""
+    metrics = latency_bench.measure(seconds, rate) + shop_latency.measure(max(seconds // 2, 1))
+    if not report("latency", metrics, json_file):
         raise typer.Exit(1)
