@@ -57,6 +57,16 @@ def confirmed_lsn(source: psycopg.Connection[Any], slot: str) -> int | None:
     return None if row is None or row[0] is None else parse_lsn(row[0])
 
 
+# A change event carries 32 bits of its transaction's number: the nearest 64-bit number to the newest one is meant.
+VISIBLE = """
+SELECT bool_and(pg_visible_in_snapshot(
+    greatest(top + (xid - (top & 4294967295) + 6442450944) %% 4294967296 - 2147483648, 3)::text::xid8, taken))
+FROM (SELECT s AS taken, pg_snapshot_xmax(s)::text::int8 AS top FROM pg_current_snapshot() s) now,
+     unnest(%s::int8[]) AS events (xid)
+"""
+"""Whether the transactions of change events are visible to a new snapshot: the log tells of a commit before they are."""
+
+
 def heartbeat(source: psycopg.Connection[Any]) -> None:
     """Commit a message of ours, so that the slot moves past everything committed so far."""
     source.execute("SELECT pg_logical_emit_message(true, 'millrace.heartbeat', '')")

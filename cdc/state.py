@@ -35,6 +35,8 @@ class CapturedTable:
     shape: Shape
     targets: tuple[str, ...]
     backfilled: bool
+    parked: str | None
+    """Why it is not followed for the time being; None: it is."""
 
 
 def connect(dsn: str) -> psycopg.Connection[Any]:
@@ -89,7 +91,7 @@ def captured_tables(state: psycopg.Connection[Any], source: str | None = None) -
     with state.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(
             """
-            SELECT t.shape, t.targets, EXISTS (
+            SELECT t.shape, t.targets, t.parked, EXISTS (
                 SELECT FROM millrace.backfills b
                 WHERE (b.source, b.name) = (t.source, t.name) AND b.finished_at IS NOT NULL) AS backfilled
             FROM millrace.tables t WHERE %(source)s::text IS NULL OR t.source = %(source)s
@@ -97,17 +99,28 @@ def captured_tables(state: psycopg.Connection[Any], source: str | None = None) -
             """,
             {"source": source},
         ).fetchall()
-    return [CapturedTable(Shape.from_dict(row["shape"]), tuple(row["targets"]), row["backfilled"]) for row in rows]
+    return [
+        CapturedTable(Shape.from_dict(row["shape"]), tuple(row["targets"]), row["backfilled"], row["parked"])
+        for row in rows
+    ]
 
 
 def capture_table(state: psycopg.Connection[Any], shape: Shape, targets: tuple[str, ...]) -> None:
-    """Record a table as captured, or replace its shape and targets."""
+    """Record a table as captured, or replace its shape and targets; it is followed from now on."""
     state.execute(
         """
         INSERT INTO millrace.tables (source, name, shape, targets) VALUES (%s, %s, %s, %s)
-        ON CONFLICT (source, name) DO UPDATE SET shape = excluded.shape, targets = excluded.targets
+        ON CONFLICT (source, name) DO UPDATE SET shape = excluded.shape, targets = excluded.targets, parked = NULL
         """,
         [shape.source, shape.qualified, Jsonb(shape.to_dict()), list(targets)],
+    )
+
+
+def park_table(state: psycopg.Connection[Any], shape: Shape, reason: str) -> None:
+    """Stop following a table, with the reason; the others go on, and its changes wait in their topic."""
+    state.execute(
+        "UPDATE millrace.tables SET parked = %s WHERE source = %s AND name = %s",
+        [reason, shape.source, shape.qualified],
     )
 
 
@@ -116,12 +129,10 @@ def release_table(state: psycopg.Connection[Any], shape: Shape) -> None:
     state.execute("DELETE FROM millrace.tables WHERE source = %s AND name = %s", [shape.source, shape.qualified])
 
 
-_NUMBERING = "SELECT pg_advisory_xact_lock{}(hashtext('millrace.batches'))"
-
-
 def forget_source(state: psycopg.Connection[Any], source: str) -> None:
-    """Forget a source with its tables, backfills and proofs."""
+    """Forget a source with its tables, backfills, proofs and dead letters."""
     with state.transaction():
+        state.execute("DELETE FROM millrace.dead_letters WHERE source = %s", [source])
         state.execute("DELETE FROM millrace.tables WHERE source = %s", [source])
         state.execute("DELETE FROM millrace.proofs WHERE source = %s", [source])
         state.execute("DELETE FROM millrace.sources WHERE source = %s", [source])
@@ -133,9 +144,7 @@ def open_batch(state: psycopg.Connection[Any], writer: str) -> int:
     The shared lock lets `readable_below` wait for numbers that are taken but not yet committed: without it, a reader
     could pass number 100 while its row is still invisible.
     """
-    with state.transaction():
-        state.execute(_NUMBERING.format("_shared"))
-        row = state.execute("INSERT INTO millrace.batches (writer) VALUES (%s) RETURNING batch", [writer]).fetchone()
+    row = state.execute("SELECT millrace.open_batch(%s)", [writer]).fetchone()
     assert row is not None
     return int(row[0])
 
@@ -159,7 +168,7 @@ def close_abandoned(state: psycopg.Connection[Any], writer: str) -> None:
 def readable_below(state: psycopg.Connection[Any]) -> int:
     """Batches below this number are complete: the lowest open one, or one above the highest."""
     with state.transaction():
-        state.execute(_NUMBERING.format(""))
+        state.execute("SELECT pg_advisory_xact_lock(hashtext('millrace.batches'))")
         row = state.execute(
             """
             SELECT coalesce((SELECT min(batch) FROM millrace.batches WHERE closed_at IS NULL),

@@ -8,6 +8,7 @@ positions are 8-byte aligned, so the low bit is free: the insert half of a key c
 delete half.
 """
 
+import json
 from typing import NamedTuple
 
 EPOCH_SHIFT = 112
@@ -41,3 +42,11 @@ def parse_lsn(text: str) -> int:
 def format_lsn(lsn: int) -> str:
     """The inverse of `parse_lsn`."""
     return f"{lsn >> 32:X}/{lsn & 0xFFFFFFFF:X}"
+
+
+def parse_sequence(text: str) -> int:
+    """The commit position in Debezium's ``source.sequence`` (``'["24023128","24023128"]'``); 0 where it is null.
+
+    Null is the first transaction that a connector without stored offsets sees.
+    """
+    return int(json.loads(text)[0] or 0)

@@ -32,13 +32,6 @@ ROOTS_AT_ONCE = 5000  # keys fetched at once from a search for roots: bounds mem
 
 _MESSAGE = "SELECT pg_logical_emit_message(true, 'millrace.documents', '')::text"
 _FLUSHED = "SELECT pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn()"
-# A change event carries 32 bits of its transaction's number: the nearest 64-bit number to the newest one is meant.
-_VISIBLE = """
-SELECT bool_and(pg_visible_in_snapshot(
-    greatest(top + (xid - (top & 4294967295) + 6442450944) %% 4294967296 - 2147483648, 3)::text::xid8, taken))
-FROM (SELECT s AS taken, pg_snapshot_xmax(s)::text::int8 AS top FROM pg_current_snapshot() s) now,
-     unnest(%s::int8[]) AS events (xid)
-"""
 
 
 @dataclass(frozen=True)
@@ -82,7 +75,7 @@ class Reader:
             TransientError: not within the timeout (seconds).
         """
         delay, waited = 0.001, 0.0
-        while not self._ask(_VISIBLE, [list(transactions)])[0][0]:
+        while not self._ask(source_database.VISIBLE, [list(transactions)])[0][0]:
             if waited > timeout:
                 raise TransientError(
                     f"source {self._source.source}: committed transactions are not visible after {timeout:.0f} s;"

@@ -16,12 +16,17 @@ def main(on_stop: Callable[[Callable[[], None]], None]) -> None:
     reader = positions.consumer(config.kafka_bootstrap, positions.CLICKHOUSE_GROUP)
     target = clickhouse.connect(config.clickhouse_url, config.clickhouse_cdc_password)
     port = process.health_port()
-    sink = ClickHouseSink(reader, target, config.millrace_state_dsn, f"clickhouse-sink-{port}")
+    sink = ClickHouseSink(reader, target, config.millrace_state_dsn, config.kafka_bootstrap, f"clickhouse-sink-{port}")
     on_stop(sink.stop)
 
     def report() -> tuple[bool, dict[str, Any]]:
         since = None if sink.last_flush_at is None else round(time.time() - sink.last_flush_at, 3)
-        return sink.ready, {"rows": sink.rows, "flushes": sink.flushes, "seconds_since_flush": since}
+        return sink.ready, {
+            "rows": sink.rows,
+            "flushes": sink.flushes,
+            "seconds_since_flush": since,
+            "waits_for": sink.waits_for,
+        }
 
     health.serve(port, report)
     try:

@@ -1,20 +1,23 @@
-"""Sorts consumed messages into inserts: one per table, epoch and kind, in the order of arrival.
+"""Sorts consumed messages into what is done with them: bulk inserts, rows to be read again, truncates.
 
-Message bodies are not parsed; the few facts that the bytes path cannot carry are read from headers and from the tail of
-the envelope.
+Message bodies of ordinary changes are not parsed; the few facts that the bytes path cannot carry are read from headers and
+from the tail of the envelope.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import orjson
 from confluent_kafka import KafkaError, Message
 
 from cdc.connect.connector import EPOCH_HEADER, OLD_KEY_HEADER, PLACEHOLDER
 from cdc.errors import DataError, PermanentError, TransientError
+from cdc.version import Version, parse_sequence
 
 _PLACEHOLDER = PLACEHOLDER.encode()
 _OPERATION = b'"op":"'
+_NO_KEY = b"{}"
 
 
 class InsertKey(NamedTuple):
@@ -25,28 +28,57 @@ class InsertKey(NamedTuple):
     moved: bool
 
 
+class Row(NamedTuple):
+    """One change: the message's key and value as they came (JSON), and where it lies."""
+
+    key: bytes
+    value: bytes
+    partition: int
+    offset: int
+
+    def version(self, epoch: int, *, moved: bool) -> int:
+        """The row version that the change carries, packed; parses the value."""
+        return version_of(orjson.loads(self.value), epoch, moved=moved)
+
+
+class Truncate(NamedTuple):
+    """A TRUNCATE of a topic's table: everything below ``version`` is dead."""
+
+    topic: str
+    version: int
+
+
 @dataclass
 class Batch:
-    """Messages that are written together: bodies by insert, and the offset to commit for each partition.
+    """Messages that are written together: rows by insert, and the offset to commit for each partition.
 
-    ``gone`` names topics that Kafka no longer has.
+    ``absent`` holds updates that leave out an unchanged large value. ``gone`` names topics that Kafka no longer has.
     """
 
-    bodies: dict[InsertKey, list[bytes]] = field(default_factory=dict)
+    rows: dict[InsertKey, list[Row]] = field(default_factory=dict)
+    absent: dict[InsertKey, list[Row]] = field(default_factory=dict)
+    truncates: list[Truncate] = field(default_factory=list)
     offsets: dict[tuple[str, int], int] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
-    rows: int = 0
+    count: int = 0
     bytes: int = 0
 
     def add_all(self, messages: Iterable[Message]) -> None:
         """Add consumed messages.
 
         Raises:
-            DataError: a change that this sink cannot write; names table, key and remedy.
+            DataError: a record that no connector of ours wrote.
             PermanentError, TransientError: what the consumer reports instead of a message.
         """
         for message in messages:
             self._add(message)
+
+    def keep(self, topics: Container[str]) -> None:
+        """Forget what is of other topics, offsets included: their tables are not followed now."""
+        self.rows = {key: rows for key, rows in self.rows.items() if key.topic in topics}
+        self.absent = {key: rows for key, rows in self.absent.items() if key.topic in topics}
+        self.truncates = [truncate for truncate in self.truncates if truncate.topic in topics]
+        self.offsets = {place: offset for place, offset in self.offsets.items() if place[0] in topics}
 
     def _add(self, message: Message) -> None:
         error = message.error()
@@ -61,26 +93,27 @@ class Batch:
         self.offsets[topic, partition] = offset + 1
         if value is None:
             return
-        epoch, moved = _headers(message)
-        tail = value.rfind(_OPERATION)
-        if value[tail + len(_OPERATION) : tail + len(_OPERATION) + 1] == b"t":
-            raise DataError(
-                f"{topic}: the table was truncated at the source, which is not followed; copy it again with `millrace cdc resync`"
-            )
-        if _PLACEHOLDER in value:
-            raise DataError(
-                f"{topic}: an update of key {_text(message.key())} leaves out an unchanged large value; "
-                f"give the table REPLICA IDENTITY FULL"
-            )
-        self.bodies.setdefault(InsertKey(topic, epoch, moved), []).append(value)
-        self.rows += 1
+        self.count += 1
         self.bytes += len(value)
+        epoch, moved = _headers(message)
+        tail = value.rfind(_OPERATION) + len(_OPERATION)
+        if value[tail : tail + 1] == b"t":
+            self.truncates.append(Truncate(topic, version_of(orjson.loads(value), epoch, moved=False)))
+            return
+        row = Row(message.key() or _NO_KEY, value, partition, offset)
+        place = self.absent if _PLACEHOLDER in value else self.rows
+        place.setdefault(InsertKey(topic, epoch, moved), []).append(row)
+
+
+def version_of(envelope: dict[str, Any], epoch: int, *, moved: bool) -> int:
+    """The version of a change from its envelope, packed."""
+    source = envelope["source"]
+    return Version(epoch, parse_sequence(source["sequence"]), int(source["lsn"]) + moved).pack()
 
 
 def _headers(message: Message) -> tuple[int, bool]:
     epoch, moved = 0, False
-    headers = message.headers() or []
-    for header in headers:
+    for header in message.headers() or []:
         if header[0] == EPOCH_HEADER:
             epoch = int(header[1] or 0)
         elif header[0] == OLD_KEY_HEADER:
@@ -90,7 +123,3 @@ def _headers(message: Message) -> tuple[int, bool]:
             f"{message.topic()}: a record without the header {EPOCH_HEADER}; only connectors made by `millrace cdc apply` may write here"
         )
     return epoch, moved
-
-
-def _text(key: bytes | str | None) -> str:
-    return key.decode(errors="replace") if isinstance(key, bytes) else str(key)

@@ -58,7 +58,7 @@ def create_statement(shape: Shape) -> str:
     )
 
 
-def stream_insert(shape: Shape, epoch: int, batch: int, *, moved: bool) -> str:
+def stream_insert(shape: Shape, epoch: int, batch: int, *, moved: bool, floor: int = 0) -> str:
     """INSERT that reads Debezium messages, one JSON object a line.
 
     Args:
@@ -66,6 +66,7 @@ def stream_insert(shape: Shape, epoch: int, batch: int, *, moved: bool) -> str:
         epoch: the epoch of all messages of the batch.
         batch: the batch number for ``_batch``.
         moved: whether the rows are the insert halves of key changes, whose version is one above the delete half's.
+        floor: version of the table's last TRUNCATE; what is below it is dead and is left out.
     """
     key = set(shape.key)
     before = ", ".join(f"{quote(c.name)} {_image_type(c, c.name in key, before=True)}" for c in shape.columns)
@@ -78,7 +79,16 @@ def stream_insert(shape: Shape, epoch: int, batch: int, *, moved: bool) -> str:
     )
     service = [version, "op = 'd'", "fromUnixTimestamp64Micro(source.ts_us, 'UTC')", "now64(6, 'UTC')", str(batch)]
     structure = f"before Tuple({before}), after Tuple({after}), {_ENVELOPE}"
-    return _insert(shape, values + service, structure, "JSONEachRow")
+    alive = f"{version} >= toUInt128('{floor}')" if floor else ""
+    return _insert(shape, values + service, structure, "JSONEachRow", alive)
+
+
+def read_insert(shape: Shape, batch: int) -> str:
+    """INSERT that reads rows as `copy_insert` does, each behind its own version and its commit's time (microseconds)."""
+    columns = ", ".join(f"{quote(column.name)} {_copied_type(column)}" for column in shape.columns)
+    structure = f"`_v` UInt128, `_at` Int64, {columns}"
+    service = ["`_v`", "0", "fromUnixTimestamp64Micro(`_at`, 'UTC')", "now64(6, 'UTC')", str(batch)]
+    return _insert(shape, [_copied_value(column) for column in shape.columns] + service, structure, "TabSeparated")
 
 
 def copy_insert(shape: Shape, version: int, batch: int) -> str:
@@ -99,10 +109,14 @@ def sweep_insert(shape: Shape, below: int, batch: int) -> str:
     )
 
 
-def _insert(shape: Shape, values: list[str], structure: str, data_format: str) -> str:
+def _insert(shape: Shape, values: list[str], structure: str, data_format: str, condition: str = "") -> str:
     names = ", ".join(quote(name) for name in columns_of(shape))
     literal = structure.replace("\\", "\\\\").replace("'", "\\'")
-    return f"INSERT INTO {qualified(shape)} ({names}) SELECT {', '.join(values)} FROM input('{literal}') FORMAT {data_format}"
+    where = f" WHERE {condition}" if condition else ""
+    return (
+        f"INSERT INTO {qualified(shape)} ({names}) SELECT {', '.join(values)} FROM input('{literal}'){where} "
+        f"FORMAT {data_format}"
+    )
 
 
 def _copied_type(column: Column) -> str:

@@ -1,33 +1,35 @@
-"""The loop of the ClickHouse sink: consume, insert, commit, and publish how far readers may read.
+"""The loop of the ClickHouse sink: consume, flush, commit, and publish how far readers may read.
 
-One flush takes what has arrived (a single row when idle, tens of thousands under load), inserts table by table, several
-at a time, and commits the offsets after every insert was acknowledged. A change that ClickHouse refuses stops the sink
-with its reason; nothing is skipped.
+A flush takes what has arrived: a transaction's rows when idle, tens of thousands under load, within limits of rows, bytes and
+time. While ClickHouse is away the partitions are paused and the member stays in its group: what waits is held by Kafka.
 """
 
 import logging
 import time
-from concurrent.futures import ThreadPoolExecutor
 
-import psycopg
 from clickhouse_connect.driver.client import Client
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, Message
 
 from cdc import state as engine_state
 from cdc.catalog import Shape
 from cdc.errors import CdcError, LostOffsetError
 from cdc.sinks import positions
-from cdc.sinks.clickhouse import raw_table, writer
-from cdc.sinks.clickhouse.messages import Batch, InsertKey
+from cdc.sinks.clickhouse.flush import Flusher
+from cdc.sinks.clickhouse.messages import Batch
+from cdc.sinks.clickhouse.table_writer import TARGET, TableWriter
 from cdc.sinks.clickhouse.watermark import Watermark
+from cdc.sinks.clickhouse.writer import Waiting
+from cdc.sinks.dead_letter_topic import DeadLetterTopic
 
 log = logging.getLogger("millrace.clickhouse-sink")
 
-_MOST_ROWS = 20_000
-_LINGER = 0.01  # seconds: gathers the rows of one transaction; small against the path's other hops
+_MOST_ROWS = 50_000
+_MOST_BYTES = 16 << 20
+_SLICE = 2_000  # messages taken from the consumer at once: by so much the limit of bytes can be passed
+_LINGER = 0.004  # seconds: gathers the rows of one transaction; small against the path's other hops
+_LOAD = 200  # messages within one linger: more than this is load, and waits for a larger batch
+_LONGEST_GATHERING = 0.25
 _IDLE = 0.25
-_PATIENCE = 120.0
-_INSERTS_AT_ONCE = 3
 _LOOK_FOR_TABLES = 2.0
 
 
@@ -38,15 +40,19 @@ class ClickHouseSink:
     the batches that its last one left open.
     """
 
-    def __init__(self, reader: Consumer, clickhouse: Client, state_dsn: str, writer_name: str) -> None:
+    def __init__(self, reader: Consumer, clickhouse: Client, state_dsn: str, bootstrap: str, writer_name: str) -> None:
         self._name = writer_name
         self._reader = reader
-        self._clickhouse = clickhouse
         self._state = engine_state.connect(state_dsn)
-        self._writer_states = [psycopg.connect(state_dsn, autocommit=True) for _ in range(_INSERTS_AT_ONCE)]
-        self._free_states = list(self._writer_states)
+        self._waiting = Waiting()
+        self._tables = TableWriter(clickhouse, state_dsn, self._waiting)
+        self._flusher = Flusher(
+            engine_state.connect(state_dsn), self._tables, DeadLetterTopic(bootstrap, TARGET), writer_name
+        )
         self._watermark = Watermark(self._state, clickhouse)
         self._shapes: dict[str, Shape] = {}
+        self._left_over: list[Message] = []
+        self._paused = False
         self._failed: list[CdcError] = []
         self._stopping = False
         self._assigned = False  # asked of the consumer by its own thread only: it answers others between its polls
@@ -59,39 +65,91 @@ class ClickHouseSink:
         """Whether partitions are assigned (or nothing is captured yet)."""
         return not self._shapes or self._assigned
 
+    @property
+    def waits_for(self) -> str | None:
+        """What keeps the flush in hand from ending; None when nothing does."""
+        return self._waiting.reason
+
     def stop(self) -> None:
-        """Ask the loop to end after the flush in hand."""
+        """Ask the loop to end after the flush in hand; a wait for a target that is away is given up."""
         self._stopping = True
+        self._waiting.stop.set()
 
     def run(self) -> None:
         """Read and write until `stop`.
 
         Raises:
-            CdcError: something that needs a person, or a target away for longer than the sink's patience; offsets of
-                what was not written are not committed.
+            CdcError: something that needs a person; offsets of what was not written are not committed.
         """
         engine_state.close_abandoned(self._state, self._name)
         looked = 0.0
-        with ThreadPoolExecutor(_INSERTS_AT_ONCE, thread_name_prefix="insert") as pool:
+        try:
             while not self._stopping:
                 if time.monotonic() - looked >= _LOOK_FOR_TABLES:
                     self._follow_tables()
                     looked = time.monotonic()
                 self._watermark.publish()
-                batch = self._consume()
-                self._assigned = bool(self._reader.assignment())
-                if self._failed:
-                    raise self._failed[0]
-                if batch.gone:
-                    self._refuse_lost_topics(batch.gone)
-                if batch.offsets:
-                    self._flush(batch, pool)
+                self._turn()
+        except CdcError:
+            if not self._stopping:  # when stopped nobody waits for what is away: the next process reads it again
+                raise
+        finally:
+            self._flusher.close()
+            self._tables.close()
+
+    def _turn(self) -> None:
+        if not self._shapes:
+            time.sleep(_IDLE)  # nothing is captured: there is no topic to wait on
+            return
+        first = self._left_over or self._some(1, _IDLE)
+        self._left_over = []
+        if not first:
+            return
+        number = self._flusher.open_batch()
+        batch = self._gather(first)
+        if self._failed:
+            raise self._failed[0]
+        if batch.gone:
+            self._refuse_lost_topics(batch.gone)
+        batch.keep(self._shapes)
+        self._flusher.flush(batch, number.result(), self._shapes, self._stay_in_group)
+        if self._paused:
+            self._reader.resume(self._reader.assignment())
+            self._paused = False
+        positions.commit(self._reader, batch.offsets)
+        self.rows += batch.count
+        self.flushes += 1
+        self.last_flush_at = time.time()
+
+    def _gather(self, first: list[Message]) -> Batch:
+        batch = Batch()
+        batch.add_all(first)
+        until = time.monotonic() + _LONGEST_GATHERING
+        more = self._some(_SLICE, _LINGER)
+        batch.add_all(more)
+        while (
+            len(more) >= _LOAD and batch.count < _MOST_ROWS and batch.bytes < _MOST_BYTES and time.monotonic() < until
+        ):
+            more = self._some(_SLICE, _LINGER)
+            batch.add_all(more)
+        return batch
+
+    def _some(self, most: int, timeout: float) -> list[Message]:
+        messages = self._reader.consume(most, timeout)
+        self._assigned = bool(self._reader.assignment())
+        return messages
+
+    def _stay_in_group(self) -> None:
+        """Called while a flush waits: take no more, but answer the group. What comes nevertheless is kept for the next turn."""
+        self._paused = True
+        self._reader.pause(self._reader.assignment())
+        self._left_over += self._reader.consume(_SLICE, 0)
 
     def _follow_tables(self) -> None:
         shapes = {
             table.shape.topic: table.shape
             for table in engine_state.captured_tables(self._state)
-            if "clickhouse" in table.targets
+            if TARGET in table.targets and table.parked is None
         }
         if shapes.keys() != self._shapes.keys():
             log.info("reading %d tables", len(shapes))
@@ -100,6 +158,7 @@ class ClickHouseSink:
             else:
                 self._reader.unsubscribe()
         self._shapes = shapes
+        self._flusher.refresh()
 
     def _refuse_lost_topics(self, gone: set[str]) -> None:
         """A topic may go with its source; the topic of a captured table may not."""
@@ -108,40 +167,3 @@ class ClickHouseSink:
             raise LostOffsetError(
                 f"topic {lost[0]} is gone while its table is captured; take the source out and apply it anew"
             )
-
-    def _consume(self) -> Batch:
-        batch = Batch()
-        if not self._shapes:
-            time.sleep(_IDLE)  # nothing is captured: there is no topic to wait on
-            return batch
-        first = self._reader.poll(_IDLE)
-        if first is None:
-            return batch
-        batch.add_all([first])
-        batch.add_all(self._reader.consume(_MOST_ROWS, _LINGER))
-        return batch
-
-    def _flush(self, batch: Batch, pool: ThreadPoolExecutor) -> None:
-        for done in [pool.submit(self._insert, key, rows) for key, rows in batch.bodies.items()]:
-            done.result()
-        positions.commit(self._reader, batch.offsets)
-        self.rows += batch.rows
-        self.flushes += 1
-        self.last_flush_at = time.time()
-
-    def _insert(self, key: InsertKey, rows: list[bytes]) -> None:
-        shape = self._shapes[key.topic]
-        state = self._free_states.pop()
-        try:
-            writer.insert(
-                self._clickhouse,
-                state,
-                self._name,
-                shape,
-                b"\n".join(rows),
-                lambda number: raw_table.stream_insert(shape, key.epoch, number, moved=key.moved),
-                raw_table.STREAM_SETTINGS,
-                patience=_PATIENCE,
-            )
-        finally:
-            self._free_states.append(state)

@@ -1,11 +1,16 @@
-"""Writes one batch to one raw table: takes its number, inserts, closes the number.
+"""Sends one body to one raw table, as often as it takes.
 
-A retry of a batch sends the same bytes under the same deduplication token, so a first try that did land adds nothing.
+A retry sends the same bytes under the same deduplication token, so a first try that did land adds nothing. What ClickHouse
+says is sorted into three: it cannot now (tried again), the rows do not fit the table (the caller decides which), the statement
+itself is wrong.
 """
 
 import hashlib
+import re
+import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import psycopg
 from clickhouse_connect.driver.client import Client
@@ -16,10 +21,79 @@ from cdc.catalog import Shape
 from cdc.clickhouse import first_line
 from cdc.errors import DataError, TransientError
 
-# Codes of ClickHouse that say "later", not "never": timeouts, overload, shutdown, too many parts.
-_TRANSIENT_CODES = (159, 160, 202, 209, 210, 241, 242, 252, 319, 394, 439)
+# Codes of ClickHouse that say "later", not "never": timeouts, overload, a full disk, shutdown, too many parts.
+_TRANSIENT_CODES = {159, 160, 202, 209, 210, 236, 241, 242, 243, 252, 319, 394, 439}
+_UNKNOWN_FIELD = 117
+_CODE = re.compile(r"[Cc]ode:? (\d+)")
+_ROW = re.compile(r"at row (\d+)")
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
+
+
+class RefusedRows(DataError):
+    """ClickHouse refuses a body for what is in it; nothing of it was written.
+
+    ``row`` is the number (from 0) of the row that it complains of, or None where it does not say.
+    """
+
+    def __init__(self, table: str, reason: str, code: int) -> None:
+        super().__init__(f"ClickHouse refuses a change of {table}: {reason}")
+        self.reason = reason
+        self.code = code
+        found = _ROW.search(reason)
+        self.row = int(found[1]) - 1 if found else None
+
+    @property
+    def unknown_column(self) -> bool:
+        """Whether a row holds a column that the table's recorded shape does not."""
+        return self.code == _UNKNOWN_FIELD and "named tuple" in self.reason
+
+
+@dataclass
+class Waiting:
+    """How long a writer waits for ClickHouse, and what it waits for.
+
+    ``patience`` is in seconds (None: as long as it takes); ``stop`` ends a wait early; ``reason`` says why it waits now.
+    """
+
+    patience: float | None = None
+    stop: threading.Event = field(default_factory=threading.Event)
+    reason: str | None = None
+
+
+def send(
+    clickhouse: Client, shape: Shape, statement: str, body: bytes, settings: dict[str, object], *, waiting: Waiting
+) -> None:
+    """Insert ``body``; returns once the rows are visible.
+
+    Raises:
+        TransientError: ClickHouse did not take it in time, or the wait was stopped; whether it was written is unknown.
+        RefusedRows: it refuses the content.
+    """
+    digest = hashlib.blake2b(body, digest_size=16)
+    digest.update(statement.encode())
+    with_token = settings | {"insert_deduplication_token": digest.hexdigest()}
+    began, pause = time.monotonic(), _FIRST_PAUSE
+    while True:
+        try:
+            clickhouse.command(statement, data=body or None, settings=with_token)
+            waiting.reason = None
+            return
+        except OperationalError as error:
+            reason = first_line(error)
+        except DatabaseError as error:
+            reason = first_line(error)
+            found = _CODE.search(reason)
+            code = int(found[1]) if found else 0
+            if code not in _TRANSIENT_CODES:
+                raise RefusedRows(shape.topic, reason, code) from error
+        waiting.reason = f"ClickHouse does not take changes of {shape.topic}: {reason}"
+        waited = time.monotonic() - began
+        if waiting.patience is not None and waited + pause > waiting.patience:
+            raise TransientError(f"{waiting.reason} (tried for {waited:.0f} s)")
+        if waiting.stop.wait(pause):
+            raise TransientError(waiting.reason)
+        pause = min(pause * 2, _LONGEST_PAUSE)
 
 
 def insert(
@@ -33,30 +107,16 @@ def insert(
     *,
     patience: float,
 ) -> int:
-    """Insert ``body`` with the statement made for a new batch number; return that number once the rows are visible.
+    """Insert ``body`` under a batch number of its own; return that number once the rows are visible.
 
     Raises:
-        TransientError: ClickHouse did not take it within ``patience`` seconds; nothing is known to be lost.
-        DataError: ClickHouse refuses the content; nothing of the batch was written.
+        TransientError, RefusedRows: as `send`; the number is closed where nothing was written.
     """
     batch = engine_state.open_batch(state, writer)
-    token = hashlib.blake2b(body, digest_size=16, person=str(batch).encode()[:16]).hexdigest()
-    deadline = time.monotonic() + patience
-    pause = _FIRST_PAUSE
-    while True:
-        try:
-            clickhouse.command(statement(batch), data=body, settings=settings | {"insert_deduplication_token": token})
-            break
-        except OperationalError as error:
-            reason = first_line(error)
-        except DatabaseError as error:
-            reason = first_line(error)
-            if not any(f"Code: {code}." in reason or f"code {code}" in reason.lower() for code in _TRANSIENT_CODES):
-                engine_state.close_batch(state, batch)
-                raise DataError(f"ClickHouse refuses a batch of {shape.topic}: {reason}") from error
-        if time.monotonic() + pause > deadline:
-            raise TransientError(f"ClickHouse did not take a batch of {shape.topic} for {patience:g} s: {reason}")
-        time.sleep(pause)  # backoff between tries of a target that is away, not a wait for a condition
-        pause = min(pause * 2, _LONGEST_PAUSE)
+    try:
+        send(clickhouse, shape, statement(batch), body, settings, waiting=Waiting(patience))
+    except RefusedRows:
+        engine_state.close_batch(state, batch)
+        raise
     engine_state.close_batch(state, batch)
     return batch

@@ -1,0 +1,131 @@
+"""One flush: everything consumed is written or parked, under one batch number, and only then may its offsets be committed."""
+
+import logging
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
+from itertools import chain
+from typing import Any
+
+import psycopg
+
+from cdc import dead_letters, floors
+from cdc import state as engine_state
+from cdc.catalog import Shape
+from cdc.dead_letters import Refusal
+from cdc.floors import Floor
+from cdc.sinks.clickhouse.messages import Batch, InsertKey, Row
+from cdc.sinks.clickhouse.table_writer import TARGET, TableWriter
+from cdc.sinks.dead_letter_topic import DeadLetterTopic
+
+log = logging.getLogger("millrace.clickhouse-sink")
+
+_INSERTS_AT_ONCE = 3
+
+Write = Callable[[Shape, InsertKey, list[Row], int, int], list[Refusal]]
+
+
+class Flusher:
+    """Writes batches for one member of the group, whose name is ``writer``. Use from one thread; it has workers of its own."""
+
+    def __init__(
+        self, state: psycopg.Connection[Any], tables: TableWriter, topic: DeadLetterTopic, writer: str
+    ) -> None:
+        self._state = state
+        self._tables = tables
+        self._topic = topic
+        self._writer = writer
+        self._pool = ThreadPoolExecutor(_INSERTS_AT_ONCE, thread_name_prefix="insert")
+        self._floors: dict[tuple[str, str], Floor] = {}
+        self._parked: dict[tuple[str, str], set[str]] = {}
+
+    def close(self) -> None:
+        """End the workers."""
+        self._pool.shutdown()
+
+    def refresh(self) -> None:
+        """Learn the floors and parked keys that other members, replays and people have set."""
+        self._floors = floors.all_floors(self._state)
+        self._parked = dead_letters.open_keys(self._state, TARGET)
+
+    def open_batch(self) -> Future[int]:
+        """Begin to take the number of a flush; the caller goes on consuming meanwhile."""
+        return self._pool.submit(engine_state.open_batch, self._state, self._writer)
+
+    def flush(self, batch: Batch, number: int, shapes: dict[str, Shape], idle: Callable[[], None]) -> None:
+        """Write or park everything of the batch; ``idle`` is called about once a second while it takes long.
+
+        Raises:
+            TransientError: a wait was stopped; nothing may be committed.
+            RefusedRows: a row has a column that its table's recorded shape does not know.
+        """
+        for truncate in batch.truncates:
+            shape = shapes[truncate.topic]
+            log.info("%s was truncated at the source", truncate.topic)
+            floors.raise_floor(self._state, shape, truncate.version)
+        if batch.truncates:
+            self.refresh()
+        refused = self._all(self._tables.write, batch.rows, number, shapes, idle)
+        refused += self._all(self._tables.write_again, batch.absent, number, shapes, idle)
+        for topic, version in {t.topic: t.version for t in batch.truncates}.items():
+            shape = shapes[topic]
+            self._tables.sweep(shape, version, number)
+            dead_letters.supersede_below(self._state, TARGET, shape.source, shape.qualified, version)
+        engine_state.close_batch(self._state, number)
+        if refused:
+            self._park(refused)
+        if self._parked:
+            self._supersede(batch, shapes, {(r.name, r.key, r.version) for r in refused})
+
+    def _all(
+        self,
+        write: Write,
+        groups: dict[InsertKey, list[Row]],
+        number: int,
+        shapes: dict[str, Shape],
+        idle: Callable[[], None],
+    ) -> list[Refusal]:
+        pending = {
+            self._pool.submit(write, shapes[key.topic], key, rows, number, self._floor(shapes[key.topic]))
+            for key, rows in groups.items()
+        }
+        done: set[Future[list[Refusal]]] = set()
+        while pending:
+            finished, pending = wait_for(pending, timeout=1.0)
+            done |= finished
+            if pending:
+                idle()
+        return list(chain.from_iterable(future.result() for future in done))
+
+    def _floor(self, shape: Shape) -> int:
+        floor = self._floors.get((shape.source, shape.qualified))
+        return floor.version if floor else 0
+
+    def _park(self, refused: list[Refusal]) -> None:
+        for refusal in refused[:10]:
+            log.error(
+                "%s.%s: key %s is refused and parked: %s", refusal.source, refusal.name, refusal.key, refusal.reason
+            )
+        if len(refused) > 10:
+            log.error("%d more changes are refused and parked; `millrace cdc deadletters list`", len(refused) - 10)
+        dead_letters.park(self._state, refused)
+        self._topic.publish(refused)
+        for refusal in refused:
+            self._parked.setdefault((refusal.source, refusal.name), set()).add(refusal.key)
+
+    def _supersede(self, batch: Batch, shapes: dict[str, Shape], refused: set[tuple[str, str, int]]) -> None:
+        """Resolve parked changes of keys whose newer change this flush has written."""
+        for key, rows in chain(batch.rows.items(), batch.absent.items()):
+            shape = shapes[key.topic]
+            parked = self._parked.get((shape.source, shape.qualified))
+            if parked:
+                written = [
+                    (name, version)
+                    for name, version in _versions(key, rows, parked)
+                    if (shape.qualified, name, version) not in refused
+                ]
+                dead_letters.supersede(self._state, TARGET, shape.source, shape.qualified, written)
+
+
+def _versions(key: InsertKey, rows: Iterable[Row], of: set[str]) -> list[tuple[str, int]]:
+    return [(name, row.version(key.epoch, moved=key.moved)) for row in rows if (name := row.key.decode()) in of]

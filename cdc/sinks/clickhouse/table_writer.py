@@ -1,0 +1,114 @@
+"""Writes changes of captured tables into their raw tables, and parks the changes that ClickHouse refuses.
+
+Used by the sink's flushes and by the replay of dead letters; both give rows and get back what was refused.
+"""
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+from clickhouse_connect.driver.client import Client
+
+from cdc import source_database
+from cdc import state as engine_state
+from cdc.catalog import Shape
+from cdc.dead_letters import Refusal
+from cdc.errors import TransientError
+from cdc.sinks.clickhouse import raw_table
+from cdc.sinks.clickhouse.absent import ReadRow, read_again
+from cdc.sinks.clickhouse.messages import InsertKey, Row
+from cdc.sinks.clickhouse.salvage import salvage
+from cdc.sinks.clickhouse.writer import RefusedRows, Waiting, send
+
+TARGET = "clickhouse"
+
+
+class TableWriter:
+    """Writes into one ClickHouse; for several threads at once."""
+
+    def __init__(self, clickhouse: Client, state_dsn: str, waiting: Waiting) -> None:
+        self._clickhouse = clickhouse
+        self._state_dsn = state_dsn
+        self._waiting = waiting
+        self._sources: dict[str, psycopg.Connection[Any]] = {}
+        self._reading = threading.Lock()
+
+    def close(self) -> None:
+        """End the sessions on sources."""
+        for connection in self._sources.values():
+            connection.close()
+
+    def write(self, shape: Shape, key: InsertKey, rows: Sequence[Row], batch: int, floor: int) -> list[Refusal]:
+        """Insert the rows as they came; returns those that ClickHouse refuses, for the caller to park.
+
+        Raises:
+            TransientError: the wait for ClickHouse was ended by a stop.
+        """
+        statement = raw_table.stream_insert(shape, key.epoch, batch, moved=key.moved, floor=floor)
+
+        def insert(some: Sequence[Row]) -> None:
+            body = b"\n".join(row.value for row in some)
+            send(self._clickhouse, shape, statement, body, raw_table.STREAM_SETTINGS, waiting=self._waiting)
+
+        refused: list[tuple[Row, RefusedRows]] = []
+        try:
+            insert(rows)
+        except RefusedRows as error:
+            if error.unknown_column:
+                raise
+            salvage(rows, insert, lambda row, reason: refused.append((row, reason)))
+        return [_refusal(shape, key, row, row.version(key.epoch, moved=key.moved), why) for row, why in refused]
+
+    def write_again(self, shape: Shape, key: InsertKey, rows: Sequence[Row], batch: int, floor: int) -> list[Refusal]:
+        """Read the rows from the source and insert them; for changes that leave out unchanged values.
+
+        Raises:
+            TransientError: the source is away; nothing was written.
+        """
+        statement = raw_table.read_insert(shape, batch)
+
+        def insert(some: Sequence[ReadRow]) -> None:
+            body = b"\n".join(row.line for row in some)
+            send(self._clickhouse, shape, statement, body, raw_table.COPY_SETTINGS, waiting=self._waiting)
+
+        refused: list[tuple[ReadRow, RefusedRows]] = []
+        if alive := [row for row in self._read(shape, key, rows) if row.version >= floor]:
+            salvage(alive, insert, lambda row, reason: refused.append((row, reason)))
+        return [_refusal(shape, key, read.row, read.version, why) for read, why in refused]
+
+    def sweep(self, shape: Shape, below: int, batch: int) -> None:
+        """End every row below a version, with tombstones of that version."""
+        statement = raw_table.sweep_insert(shape, below, batch)
+        send(self._clickhouse, shape, statement, b"", {}, waiting=self._waiting)
+
+    def _read(self, shape: Shape, key: InsertKey, rows: Sequence[Row]) -> list[ReadRow]:
+        with self._reading:
+            try:
+                return read_again(self._source(shape.source), shape, key, rows)
+            except psycopg.OperationalError as error:
+                self._sources.pop(shape.source).close()
+                raise TransientError(
+                    f"source {shape.source} went away while a row was read again: {' '.join(str(error).split())}"
+                ) from error
+
+    def _source(self, name: str) -> psycopg.Connection[Any]:
+        if name not in self._sources:
+            with engine_state.connect(self._state_dsn) as state:
+                file = next(file for file, _ in engine_state.applied_sources(state) if file.source == name)
+            self._sources[name] = source_database.connect(file)
+        return self._sources[name]
+
+
+def _refusal(shape: Shape, key: InsertKey, row: Row, version: int, why: RefusedRows) -> Refusal:
+    return Refusal(
+        target=TARGET,
+        source=shape.source,
+        name=shape.qualified,
+        key=row.key.decode(),
+        version=version,
+        moved=key.moved,
+        body=row.value.decode(),
+        reason=why.reason,
+        place=f"{key.topic}/{row.partition}@{row.offset}",
+    )
