@@ -18,6 +18,7 @@ from psycopg import sql
 from cdc import source_database
 from cdc.catalog import Shape
 from cdc.errors import TransientError
+from cdc.message_keys import populated
 from cdc.sinks.clickhouse.messages import InsertKey, Row, version_of
 from cdc.types import mapping
 
@@ -67,26 +68,15 @@ def _wait_until_visible(source: psycopg.Connection[Any], transactions: set[int])
 
 def _statement(shape: Shape, keys: list[bytes]) -> sql.Composed:
     """COPY of (number of the key, columns) of the rows with these keys; the table's own row type reads the keys' JSON."""
-    table = sql.Identifier(shape.schema, shape.table)
     return sql.SQL(
         'COPY (SELECT "_millrace_n", {values} FROM (SELECT e.n AS "_millrace_n", t.* '
-        "FROM jsonb_array_elements({keys}) WITH ORDINALITY AS e (key, n) "
-        "CROSS JOIN LATERAL jsonb_populate_record(NULL::{table}, e.key) AS k JOIN {table} AS t ON {same}) AS r"
+        "FROM {keys} JOIN {table} AS t ON {same}) AS r"
         ") TO STDOUT (FORMAT text)"
     ).format(
         values=sql.SQL(", ").join(
             sql.SQL(mapping(column).copy("{}")).format(sql.Identifier(column.name)) for column in shape.columns
         ),
-        keys=sql.Literal(orjson.dumps([_readable(shape, key) for key in keys]).decode()),
-        table=table,
+        keys=populated(shape, keys),
+        table=sql.Identifier(shape.schema, shape.table),
         same=sql.SQL(" AND ").join(sql.SQL("t.{0} = k.{0}").format(sql.Identifier(name)) for name in shape.key),
     )
-
-
-def _readable(shape: Shape, key: bytes) -> dict[str, Any]:
-    """The key's JSON as PostgreSQL reads it: bytes are spelled as bare hexadecimal digits in messages."""
-    values: dict[str, Any] = orjson.loads(key)
-    for column in shape.key_columns:
-        if column.type == "bytea" and values.get(column.name) is not None:
-            values[column.name] = "\\x" + values[column.name]
-    return values
