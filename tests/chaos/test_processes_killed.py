@@ -1,11 +1,7 @@
 """Any process of the stack may be killed at any moment: it comes back by itself, and every copy is equal again."""
 
-import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from itertools import count
+from concurrent.futures import Future
 
 import psutil
 import psycopg
@@ -13,51 +9,15 @@ import pytest
 
 from bench.source import throw_away_source
 from cdc.verify import verify_documents, verify_tables
+from tests.chaos.load import TABLE, load
 from tests.conftest import Stack
 
-TABLE = "CREATE TABLE t (id int PRIMARY KEY, v text, amount numeric(12, 2) NOT NULL DEFAULT 0)"
 BACK_WITHIN = 90.0
 PROCESSES = (
     "postgres", "postgres-replica", "redis", "kafka", "connect", "elasticsearch", "clickhouse",
     "users", "products", "orders", "payments", "payment-provider", "search",
     "clickhouse-sink", "document-sink", "connect-guard", "dagster-code", "dagster-webserver", "dagster-daemon",
 )  # fmt: skip
-
-
-@contextmanager
-def load(dsn: str) -> Iterator["Future[None]"]:
-    """Inserts, updates, deletes and key changes, in transactions, until the block ends; a dead server is tried again."""
-    done = threading.Event()
-    numbers = count(1)
-
-    def write() -> None:
-        while not done.is_set():
-            try:
-                with psycopg.connect(dsn, autocommit=True, connect_timeout=2) as connection:
-                    while not done.is_set():
-                        n = next(numbers) * 10
-                        with connection.transaction():
-                            connection.execute(
-                                "INSERT INTO t SELECT g, 'v' || g, g * 0.01 FROM generate_series(%s::int, %s::int) g "
-                                "ON CONFLICT DO NOTHING",
-                                [n, n + 9],
-                            )
-                            connection.execute(
-                                "UPDATE t SET v = 'changed', amount = amount + 1 WHERE id BETWEEN %s AND %s",
-                                [n - 25, n - 15],
-                            )
-                            connection.execute("UPDATE t SET id = -id WHERE id = %s", [n - 12])
-                            connection.execute("DELETE FROM t WHERE id = %s", [n - 14])
-            except psycopg.OperationalError:
-                done.wait(0.2)  # the server was killed: that is the test
-
-    with ThreadPoolExecutor(1) as pool:
-        writer = pool.submit(write)
-        try:
-            yield writer
-        finally:
-            done.set()
-        writer.result()
 
 
 @pytest.mark.usefixtures("engine")

@@ -1,22 +1,20 @@
 """What a row-by-row copy gets wrong: TRUNCATE, values that the log leaves out, rows that the target refuses."""
 
-from collections.abc import Iterator
-
 import orjson
 import psycopg
 import pytest
 from clickhouse_connect.driver.client import Client
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import Producer
 
 from cdc import clickhouse, dead_letters
 from cdc import state as engine_state
 from cdc.connect.connector import PLACEHOLDER
 from cdc.dead_letters import DeadLetter
-from cdc.kafka import Kafka
 from cdc.settings import settings
 from cdc.sinks.clickhouse.replay import replay
 from cdc.verify import TableProof, verify_tables
 from tests.integration.cdc.conftest import MakeSource, run
+from tests.integration.cdc.topics import messages
 
 BIG = (
     "(SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 200))"  # too large for a row, not compressible
@@ -42,24 +40,6 @@ def replay_all(source: str) -> int:
     target = clickhouse.connect(config.clickhouse_url, config.clickhouse_cdc_password)
     with engine_state.connect(config.millrace_state_dsn) as state:
         return replay(state, target, config.millrace_state_dsn, letters(source))
-
-
-def messages(topic: str) -> Iterator[Message]:
-    """Every message of a topic."""
-    kafka = Kafka(settings().kafka_bootstrap)
-    ends = {partition: end for partition, (_, end) in kafka.bounds(topic).items()}
-    kafka.close()
-    reader = Consumer(
-        {"bootstrap.servers": settings().kafka_bootstrap, "group.id": "tests", "enable.auto.commit": False}
-    )
-    try:
-        reader.assign([TopicPartition(topic, partition, 0) for partition in ends])
-        for _ in range(sum(ends.values())):
-            message = reader.poll(10)
-            assert message is not None
-            yield message
-    finally:
-        reader.close()
 
 
 def test_a_truncate_empties_the_copy_and_what_follows_it_lives(make_source: MakeSource) -> None:
