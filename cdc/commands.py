@@ -12,7 +12,7 @@ from clickhouse_connect.driver.client import Client
 from rich.console import Console
 from rich.table import Table
 
-from cdc import clickhouse, dead_letters_command, source_file
+from cdc import clickhouse, dead_letters_command, epoch_command, source_file
 from cdc import state as engine_state
 from cdc.connect.apply import apply_plan
 from cdc.connect.plan import make_plan
@@ -24,6 +24,7 @@ from cdc.verify import DocumentProof, TableProof, verify_documents, verify_table
 
 app = typer.Typer(no_args_is_help=True, help="Capture: source files, connectors, copies and their proof.")
 app.add_typer(dead_letters_command.app, name="deadletters")
+app.command()(epoch_command.epoch)
 console = Console()
 Files = Annotated[list[Path] | None, typer.Argument(help="source files; all of cdc/sources when none is given")]
 

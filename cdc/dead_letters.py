@@ -12,8 +12,6 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from cdc.version import Version
-
 
 @dataclass(frozen=True)
 class Refusal:
@@ -37,11 +35,6 @@ class DeadLetter(Refusal):
     id: int
     parked_at: datetime
     outcome: str | None
-
-    @property
-    def epoch(self) -> int:
-        """The epoch of its version."""
-        return Version.unpack(self.version).epoch
 
 
 _COLUMNS = "id, target, source, name, key, version, moved, body, reason, place, parked_at, outcome"

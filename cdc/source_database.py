@@ -35,9 +35,9 @@ def connect(file: SourceFile) -> psycopg.Connection[Any]:
 
 def identity(source: psycopg.Connection[Any]) -> tuple[int, int]:
     """The server's system identifier and timeline; a change of either means that positions may have stepped back."""
-    row = source.execute(
-        "SELECT s.system_identifier, c.timeline_id FROM pg_control_system() AS s, pg_control_checkpoint() AS c"
-    ).fetchone()
+    # not the control file's timeline: after a promotion that changes with the next checkpoint only
+    timeline = "('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int"
+    row = source.execute(f"SELECT system_identifier, {timeline} FROM pg_control_system()").fetchone()
     assert row is not None
     return int(row[0]), int(row[1])
 
@@ -65,6 +65,21 @@ FROM (SELECT s AS taken, pg_snapshot_xmax(s)::text::int8 AS top FROM pg_current_
      unnest(%s::int8[]) AS events (xid)
 """
 """Whether the transactions of change events are visible to a new snapshot: the log tells of a commit before they are."""
+
+
+def in_recovery(source: psycopg.Connection[Any]) -> bool:
+    """Whether the server is a standby."""
+    row = source.execute("SELECT pg_is_in_recovery()").fetchone()
+    assert row is not None
+    return bool(row[0])
+
+
+def create_slot(source: psycopg.Connection[Any], file: SourceFile) -> int:
+    """Make the source's replication slot; returns the position that its stream begins at."""
+    source.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", [file.slot])
+    start = confirmed_lsn(source, file.slot)
+    assert start is not None
+    return start
 
 
 def heartbeat(source: psycopg.Connection[Any]) -> None:

@@ -4,6 +4,8 @@ Sources are never written to for bookkeeping. Every function takes the connectio
 the caller unless the docstring says otherwise.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,10 @@ class SourceState:
     system_identifier: int
     timeline: int
     epoch: int
+    start_lsn: int = 0
+    """Where the slot of this epoch began."""
+    raising: str | None = None
+    """Why the epoch is being raised; None: it is not."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +41,10 @@ class CapturedTable:
     shape: Shape
     targets: tuple[str, ...]
     backfilled: bool
-    parked: str | None
+    parked: str | None = None
     """Why it is not followed for the time being; None: it is."""
+    mend: str | None = None
+    """Why its copies are to be compared with the source and mended; None: nothing asks for it."""
 
 
 def connect(dsn: str) -> psycopg.Connection[Any]:
@@ -54,19 +62,18 @@ def connect(dsn: str) -> psycopg.Connection[Any]:
     return connection
 
 
+_SOURCE = "source, system_identifier, timeline, epoch, start_lsn, raising"
+
+
 def find_source(state: psycopg.Connection[Any], source: str) -> SourceState | None:
     """The remembered identity of a source, or None when it was never applied."""
     with state.cursor(row_factory=class_row(SourceState)) as cursor:
-        return cursor.execute(
-            "SELECT source, system_identifier, timeline, epoch FROM millrace.sources WHERE source = %s", [source]
-        ).fetchone()
+        return cursor.execute(f"SELECT {_SOURCE} FROM millrace.sources WHERE source = %s", [source]).fetchone()
 
 
 def applied_sources(state: psycopg.Connection[Any]) -> list[tuple[SourceFile, SourceState]]:
     """Every applied source: its file as it was applied, and its identity."""
-    rows = state.execute(
-        "SELECT definition, source, system_identifier, timeline, epoch FROM millrace.sources ORDER BY source"
-    ).fetchall()
+    rows = state.execute(f"SELECT definition, {_SOURCE} FROM millrace.sources ORDER BY source").fetchall()
     return [(SourceFile.model_validate(row[0]), SourceState(*row[1:])) for row in rows]
 
 
@@ -86,12 +93,80 @@ def remember_source(
     return found
 
 
+@contextmanager
+def line_of(state: psycopg.Connection[Any], source: str, *, wait: bool = True) -> Iterator[bool]:
+    """Hold a source's line for the block: no other process applies it, removes it or raises its epoch meanwhile.
+
+    Gives whether it is held; it always is when ``wait`` is true. The same session may hold it twice.
+    """
+    call = "pg_advisory_lock" if wait else "pg_try_advisory_lock"
+    row = state.execute(f"SELECT {call}(hashtext('millrace.line'), hashtext(%s))", [source]).fetchone()
+    held = wait or (row is not None and bool(row[0]))
+    try:
+        yield held
+    finally:
+        if held and not state.closed:
+            state.execute("SELECT pg_advisory_unlock(hashtext('millrace.line'), hashtext(%s))", [source])
+
+
+def begin_raise(state: psycopg.Connection[Any], source: str, reason: str) -> int:
+    """Record that the epoch is being raised, durably; returns the new one. Once begun, calling again changes nothing."""
+    row = state.execute(
+        """
+        UPDATE millrace.sources SET epoch = CASE WHEN raising IS NULL THEN epoch + 1 ELSE epoch END,
+               raising = coalesce(raising, %s)
+        WHERE source = %s RETURNING epoch
+        """,
+        [reason, source],
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def change_line(state: psycopg.Connection[Any], source: str, identity: tuple[int, int], start: int) -> None:
+    """Record the server, timeline and first position that the source's slot belongs to; older backfills are void."""
+    with state.transaction():
+        state.execute(
+            "UPDATE millrace.sources SET system_identifier = %s, timeline = %s, start_lsn = %s WHERE source = %s",
+            [*identity, start, source],
+        )
+        state.execute(
+            """
+            DELETE FROM millrace.backfills b USING millrace.sources s
+            WHERE b.source = s.source AND s.source = %s AND b.epoch < s.epoch AND b.finished_at IS NULL
+            """,
+            [source],
+        )
+
+
+def end_raise(state: psycopg.Connection[Any], source: str, reason: str) -> None:
+    """Record that the raise is done, and ask for all copies of the source to be mended."""
+    with state.transaction():
+        state.execute("UPDATE millrace.tables SET mend = %s WHERE source = %s", [reason, source])
+        state.execute("UPDATE millrace.sources SET raising = NULL WHERE source = %s", [source])
+
+
+def ask_to_mend(state: psycopg.Connection[Any], shape: Shape, reason: str) -> None:
+    """Ask the keeper to compare a table's copies with the source and mend them."""
+    state.execute(
+        "UPDATE millrace.tables SET mend = %s WHERE source = %s AND name = %s", [reason, shape.source, shape.qualified]
+    )
+
+
+def mended(state: psycopg.Connection[Any], shape: Shape, reason: str) -> None:
+    """Take back a request to mend, unless another has come since."""
+    state.execute(
+        "UPDATE millrace.tables SET mend = NULL WHERE source = %s AND name = %s AND mend = %s",
+        [shape.source, shape.qualified, reason],
+    )
+
+
 def captured_tables(state: psycopg.Connection[Any], source: str | None = None) -> list[CapturedTable]:
     """The captured tables of one source, or of all, by name."""
     with state.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(
             """
-            SELECT t.shape, t.targets, t.parked, EXISTS (
+            SELECT t.shape, t.targets, t.parked, t.mend, EXISTS (
                 SELECT FROM millrace.backfills b
                 WHERE (b.source, b.name) = (t.source, t.name) AND b.finished_at IS NOT NULL) AS backfilled
             FROM millrace.tables t WHERE %(source)s::text IS NULL OR t.source = %(source)s
@@ -100,7 +175,9 @@ def captured_tables(state: psycopg.Connection[Any], source: str | None = None) -
             {"source": source},
         ).fetchall()
     return [
-        CapturedTable(Shape.from_dict(row["shape"]), tuple(row["targets"]), row["backfilled"], row["parked"])
+        CapturedTable(
+            Shape.from_dict(row["shape"]), tuple(row["targets"]), row["backfilled"], row["parked"], row["mend"]
+        )
         for row in rows
     ]
 

@@ -24,5 +24,5 @@ OFFSETS: Final[dict[str, int]] = {
     "supervisor": 30,
     "clickhouse-sink": 31,
     "document-sink": 32,
-    "connect-guard": 33,
+    "cdc-keeper": 33,
 }

@@ -14,6 +14,7 @@ from cdc import state as engine_state
 from cdc.backfill.copy import Copied, Progress, backfill
 from cdc.clickhouse import quote
 from cdc.connect.client import ConnectClient
+from cdc.connect.connector import connector_config
 from cdc.connect.plan import Plan
 from cdc.connect.secrets import ensure_password
 from cdc.errors import TransientError
@@ -39,6 +40,25 @@ def apply_plan(
     Raises:
         CdcError: the step that failed says what to do; steps before it stay done, and `apply` goes on from there.
     """
+    with engine_state.line_of(state, plan.file.source):
+        known = _capture(plan, config, state, kafka, target, say)
+    copied = []
+    if plan.copy:
+        copied = backfill(plan.file, list(plan.copy), plan.epoch, config.millrace_state_dsn, target, progress)
+    if plan.load:
+        documents.backfill(plan.file, known, plan.load, config, lambda index, roots: progress(index, roots, 0))
+    return copied
+
+
+def _capture(
+    plan: Plan,
+    config: CdcSettings,
+    state: psycopg.Connection[Any],
+    kafka: Kafka,
+    target: Client,
+    say: Callable[[str], None],
+) -> engine_state.SourceState:
+    """Everything up to a running connector."""
     for line in plan.lines():
         say(line)
     known = engine_state.remember_source(state, plan.file, plan.system_identifier, plan.timeline)
@@ -49,23 +69,21 @@ def apply_plan(
     kafka.create_topics(plan.new_topics, config.cdc_topic_partitions, config.cdc_topic_retention_hours)
     with source_database.connect(plan.file) as source:
         _publish(plan, source)
+        connector = plan.connector
         if plan.new_slot:
-            source.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", [plan.file.slot])
+            start = source_database.create_slot(source, plan.file)
+            engine_state.change_line(state, plan.file.source, (plan.system_identifier, plan.timeline), start)
+            connector = connector_config(plan.file, known.epoch, start, config)
     for shape in plan.capture:
         engine_state.capture_table(state, shape, plan.file.targets)
     for shape in plan.release:
         engine_state.release_table(state, shape)
     ensure_password(plan.file, config.connect_secrets_file)
     with closing(ConnectClient(config.connect_url)) as connect:
-        if plan.connector is not None:
-            connect.put(plan.file.source, plan.connector)
+        if connector is not None:
+            connect.put(plan.file.source, connector)
         _wait_until_running(connect, plan.file.source)
-    copied = []
-    if plan.copy:
-        copied = backfill(plan.file, list(plan.copy), plan.epoch, config.millrace_state_dsn, target, progress)
-    if plan.load:
-        documents.backfill(plan.file, known, plan.load, config, lambda index, roots: progress(index, roots, 0))
-    return copied
+    return known
 
 
 def _publish(plan: Plan, source: psycopg.Connection[Any]) -> None:

@@ -48,6 +48,12 @@ class ConnectClient:
         self._call("DELETE", f"/connectors/{name}/offsets")
         self._call("DELETE", f"/connectors/{name}")
 
+    def position(self, name: str) -> int | None:
+        """The log position that a connector has stored as read, or None when it has stored none."""
+        found = self._call("GET", f"/connectors/{name}/offsets", missing_ok=True) or {"offsets": []}
+        positions = [entry["offset"]["lsn"] for entry in found["offsets"] if entry.get("offset")]
+        return max(positions, default=None)
+
     def failures(self, name: str) -> list[str]:
         """First lines of what the connector's failed parts (itself, its tasks) died of; empty when none failed."""
         status = self._call("GET", f"/connectors/{name}/status", missing_ok=True) or {

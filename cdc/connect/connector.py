@@ -2,15 +2,20 @@
 
 from psycopg.conninfo import conninfo_to_dict
 
+from cdc.settings import CdcSettings
 from cdc.source_file import SourceFile
 
 PLACEHOLDER = "__millrace_absent_7d0f4c1e9ab64b25b3f8d6a2c45e1f90__"
 EPOCH_HEADER = "millrace.epoch"
+START_HEADER = "millrace.start"
 OLD_KEY_HEADER = "__debezium.oldkey"
 
 
-def connector_config(file: SourceFile, epoch: int, secrets_file: str, partitions: int) -> dict[str, str]:
-    """The configuration to PUT for this source, as Connect returns it (all values strings)."""
+def connector_config(file: SourceFile, epoch: int, start_lsn: int, config: CdcSettings) -> dict[str, str]:
+    """The configuration to PUT for this source, as Connect returns it (all values strings).
+
+    ``start_lsn`` is where the slot of this epoch began: the place in the order of a first transaction that has no other.
+    """
     dsn = conninfo_to_dict(file.conninfo)
     return {
         "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
@@ -18,7 +23,7 @@ def connector_config(file: SourceFile, epoch: int, secrets_file: str, partitions
         "database.hostname": str(dsn.get("host", "127.0.0.1")),
         "database.port": str(dsn.get("port", 5432)),
         "database.user": str(dsn["user"]),
-        "database.password": f"${{file:{secrets_file}:{file.source}_password}}",  # else the REST API shows it
+        "database.password": f"${{file:{config.connect_secrets_file}:{file.source}_password}}",  # else the REST API shows it
         "database.dbname": str(dsn["dbname"]),
         "topic.prefix": file.source,
         "plugin.name": "pgoutput",
@@ -38,10 +43,13 @@ def connector_config(file: SourceFile, epoch: int, secrets_file: str, partitions
         # An idle database must not hold WAL: a message of our own moves the slot, and needs no table in the source.
         "heartbeat.interval.ms": "5000",
         "heartbeat.action.query": "select pg_logical_emit_message(true, 'millrace.heartbeat', '')",
-        "transforms": "epoch",
+        "transforms": "epoch,start",
         "transforms.epoch.type": "org.apache.kafka.connect.transforms.InsertHeader",
         "transforms.epoch.header": EPOCH_HEADER,
         "transforms.epoch.value.literal": str(epoch),
+        "transforms.start.type": "org.apache.kafka.connect.transforms.InsertHeader",
+        "transforms.start.header": START_HEADER,
+        "transforms.start.value.literal": str(start_lsn),
         "poll.interval.ms": "10",
         "max.batch.size": "2048",
         "max.queue.size": "8192",
@@ -55,6 +63,6 @@ def connector_config(file: SourceFile, epoch: int, secrets_file: str, partitions
         "value.converter": "org.apache.kafka.connect.json.JsonConverter",
         "value.converter.schemas.enable": "false",
         "topic.creation.default.replication.factor": "1",
-        "topic.creation.default.partitions": str(partitions),
+        "topic.creation.default.partitions": str(config.cdc_topic_partitions),
         "topic.creation.default.compression.type": "producer",
     }

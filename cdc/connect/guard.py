@@ -1,4 +1,4 @@
-"""Restarts failed connector tasks: Connect itself does not. ``python -m cdc.connect.guard``
+"""Restarts failed connector tasks: Connect itself does not.
 
 A task that fails again and again is restarted with growing pauses, and each reason is logged; it never gives up, since
 most failures (a database that is away, a broker that restarts) end by themselves.
@@ -7,15 +7,11 @@ most failures (a database that is away, a broker that restarts) end by themselve
 import logging
 import threading
 import time
-from collections.abc import Callable
-from typing import Any
 
-from cdc import health, process
 from cdc.connect.client import ConnectClient
 from cdc.errors import CdcError
-from cdc.settings import settings
 
-log = logging.getLogger("millrace.connect-guard")
+log = logging.getLogger("millrace.keeper")
 
 _EVERY = 1.0
 _FIRST_PAUSE = 1.0
@@ -66,19 +62,3 @@ class Guard:
         self.restarts += 1
         self._next_try[name] = now + pause
         self._pauses[name] = min(pause * 2, _LONGEST_PAUSE)
-
-
-def main(on_stop: Callable[[Callable[[], None]], None]) -> None:
-    """Run the guard until SIGTERM."""
-    guard = Guard(ConnectClient(settings().connect_url))
-    on_stop(guard.stop)
-
-    def report() -> tuple[bool, dict[str, Any]]:
-        return True, {"restarts": guard.restarts, "problem": guard.last_problem}
-
-    health.serve(process.health_port(), report)
-    guard.run()
-
-
-if __name__ == "__main__":
-    process.run("millrace.connect-guard", main)

@@ -92,7 +92,7 @@ def make_plan(
     _refuse_new_shapes(file, found.shapes, captured)
     epoch = known.epoch if known else 1
     names = {shape.qualified for shape in found.shapes}
-    wanted = connector_config(file, epoch, config.connect_secrets_file, config.cdc_topic_partitions)
+    wanted = connector_config(file, epoch, known.start_lsn if known else 0, config)
     with closing(ConnectClient(config.connect_url)) as connect:
         current = connect.config(file.source)
     topics, tables = kafka.topics(), _existing(target)
@@ -153,12 +153,13 @@ def _refuse_broken_line(
     if identity != (known.system_identifier, known.timeline):
         raise ConfigurationError(
             f"source {file.source}: this is not the server that was captured before (system identifier and timeline were "
-            f"{known.system_identifier}/{known.timeline}, are {identity[0]}/{identity[1]}); its log positions cannot be continued"
+            f"{known.system_identifier}/{known.timeline}, are {identity[0]}/{identity[1]}); its log positions cannot be continued: "
+            f"`millrace cdc epoch --raise {file.source}`"
         )
     if not has_slot:
         raise ConfigurationError(
             f"source {file.source}: the slot {file.slot} is gone, so changes since are missing from the copies; "
-            "they must be copied anew under a new epoch"
+            f"they must be copied anew under a new epoch: `millrace cdc epoch --raise {file.source}`"
         )
 
 

@@ -31,22 +31,23 @@ def remove_source(
     Raises:
         TransientError: a part did not answer, or the connector did not let go of its slot.
     """
-    shapes = [table.shape for table in engine_state.captured_tables(state, file.source)]
-    engine_state.forget_source(state, file.source)
-    with closing(ConnectClient(config.connect_url)) as connect:
-        connect.remove(file.source)
-    with source_database.connect(file) as source:
-        trees = documents.load_trees(file, source) if file.documents else ()
-        _drop_slot(source, file)
-        source.execute(sql.SQL("DROP PUBLICATION IF EXISTS {}").format(sql.Identifier(file.publication)))
-    kafka.delete_topics(
-        [*(shape.topic for shape in shapes), f"__debezium-heartbeat.{file.source}", f"{file.source}.message"]
-    )
-    target.command(f"DROP DATABASE IF EXISTS {quote(file.raw_database)}")
-    documents.remove(trees, config)
+    with engine_state.line_of(state, file.source):
+        shapes = [table.shape for table in engine_state.captured_tables(state, file.source)]
+        engine_state.forget_source(state, file.source)
+        with closing(ConnectClient(config.connect_url)) as connect:
+            connect.remove(file.source)
+        with source_database.connect(file) as source:
+            trees = documents.load_trees(file, source) if file.documents else ()
+            drop_slot(source, file)
+            source.execute(sql.SQL("DROP PUBLICATION IF EXISTS {}").format(sql.Identifier(file.publication)))
+        kafka.delete_topics(
+            [*(shape.topic for shape in shapes), f"__debezium-heartbeat.{file.source}", f"{file.source}.message"]
+        )
+        target.command(f"DROP DATABASE IF EXISTS {quote(file.raw_database)}")
+        documents.remove(trees, config)
 
 
-def _drop_slot(source: psycopg.Connection[Any], file: SourceFile) -> None:
+def drop_slot(source: psycopg.Connection[Any], file: SourceFile) -> None:
     """Drop the slot as soon as the connector has let go of it."""
     deadline = time.monotonic() + _PATIENCE
     while True:

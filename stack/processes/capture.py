@@ -1,4 +1,4 @@
-"""Change data capture: the job that applies the sources' files, the two sinks, and the guard of the connectors."""
+"""Change data capture: the job that applies the sources' files, the two sinks, and the keeper."""
 
 import hashlib
 import sys
@@ -26,7 +26,7 @@ SINK_VARIABLES = (
 MODULES = {
     "clickhouse-sink": ("cdc.sinks.clickhouse", ("cdc-apply", "warehouse")),
     "document-sink": ("cdc.documents", ("cdc-apply", "elasticsearch")),
-    "connect-guard": ("cdc.connect.guard", ("connect",)),
+    "cdc-keeper": ("cdc.keeper", ("cdc-apply",)),
 }
 
 

@@ -16,7 +16,7 @@ BACK_WITHIN = 90.0
 PROCESSES = (
     "postgres", "postgres-replica", "redis", "kafka", "connect", "elasticsearch", "clickhouse",
     "users", "products", "orders", "payments", "payment-provider", "search",
-    "clickhouse-sink", "document-sink", "connect-guard", "dagster-code", "dagster-webserver", "dagster-daemon",
+    "clickhouse-sink", "document-sink", "cdc-keeper", "dagster-code", "dagster-webserver", "dagster-daemon",
 )  # fmt: skip
 
 

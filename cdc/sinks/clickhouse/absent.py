@@ -19,7 +19,7 @@ from cdc import source_database
 from cdc.catalog import Shape
 from cdc.errors import TransientError
 from cdc.message_keys import populated
-from cdc.sinks.clickhouse.messages import InsertKey, Row, version_of
+from cdc.sinks.clickhouse.messages import InsertKey, Row
 from cdc.types import mapping
 
 _PATIENCE = 60.0
@@ -50,7 +50,7 @@ def read_again(source: psycopg.Connection[Any], shape: Shape, key: InsertKey, ro
             number, values = line.split(b"\t", 1)
             row = ordered[int(number) - 1]
             envelope = envelopes[row.key]
-            version = version_of(envelope, key.epoch, moved=key.moved)
+            version = key.version(envelope)
             at = int(envelope["source"]["ts_us"])
             found.append(ReadRow(row, version, b"%d\t%d\t%s" % (version, at, values)))
     return found

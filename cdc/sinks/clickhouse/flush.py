@@ -128,4 +128,4 @@ class Flusher:
 
 
 def _versions(key: InsertKey, rows: Iterable[Row], of: set[str]) -> list[tuple[str, int]]:
-    return [(name, row.version(key.epoch, moved=key.moved)) for row in rows if (name := row.key.decode()) in of]
+    return [(name, row.version(key)) for row in rows if (name := row.key.decode()) in of]

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import orjson
 from confluent_kafka import KafkaError, Message
 
-from cdc.connect.connector import EPOCH_HEADER, OLD_KEY_HEADER, PLACEHOLDER
+from cdc.connect.connector import EPOCH_HEADER, OLD_KEY_HEADER, PLACEHOLDER, START_HEADER
 from cdc.errors import DataError, PermanentError, TransientError
 from cdc.version import Version, parse_sequence
 
@@ -21,11 +21,21 @@ _NO_KEY = b"{}"
 
 
 class InsertKey(NamedTuple):
-    """What all rows of one insert share; ``moved`` marks the insert halves of key changes."""
+    """What all rows of one insert share; ``moved`` marks the insert halves of key changes.
+
+    ``start`` is where the log of this epoch began: the commit position of a first transaction that has none of its own.
+    """
 
     topic: str
     epoch: int
     moved: bool
+    start: int = 0
+
+    def version(self, envelope: dict[str, Any]) -> int:
+        """The version of one of these changes, from its envelope, packed."""
+        source = envelope["source"]
+        commit = parse_sequence(source["sequence"])
+        return Version(self.epoch, self.start if commit is None else commit, int(source["lsn"]) + self.moved).pack()
 
 
 class Row(NamedTuple):
@@ -36,9 +46,9 @@ class Row(NamedTuple):
     partition: int
     offset: int
 
-    def version(self, epoch: int, *, moved: bool) -> int:
+    def version(self, key: InsertKey) -> int:
         """The row version that the change carries, packed; parses the value."""
-        return version_of(orjson.loads(self.value), epoch, moved=moved)
+        return key.version(orjson.loads(self.value))
 
 
 class Truncate(NamedTuple):
@@ -95,31 +105,28 @@ class Batch:
             return
         self.count += 1
         self.bytes += len(value)
-        epoch, moved = _headers(message)
+        insert = _insert_key(topic, message)
         tail = value.rfind(_OPERATION) + len(_OPERATION)
         if value[tail : tail + 1] == b"t":
-            self.truncates.append(Truncate(topic, version_of(orjson.loads(value), epoch, moved=False)))
+            self.truncates.append(Truncate(topic, insert.version(orjson.loads(value))))
             return
         row = Row(message.key() or _NO_KEY, value, partition, offset)
         place = self.absent if _PLACEHOLDER in value else self.rows
-        place.setdefault(InsertKey(topic, epoch, moved), []).append(row)
+        place.setdefault(insert, []).append(row)
 
 
-def version_of(envelope: dict[str, Any], epoch: int, *, moved: bool) -> int:
-    """The version of a change from its envelope, packed."""
-    source = envelope["source"]
-    return Version(epoch, parse_sequence(source["sequence"]), int(source["lsn"]) + moved).pack()
-
-
-def _headers(message: Message) -> tuple[int, bool]:
-    epoch, moved = 0, False
+def _insert_key(topic: str, message: Message) -> InsertKey:
+    epoch, start, moved = 0, 0, False
     for header in message.headers() or []:
-        if header[0] == EPOCH_HEADER:
-            epoch = int(header[1] or 0)
-        elif header[0] == OLD_KEY_HEADER:
+        name, value = header[0], header[1]
+        if name == EPOCH_HEADER:
+            epoch = int(value or 0)
+        elif name == START_HEADER:
+            start = int(value or 0)
+        elif name == OLD_KEY_HEADER:
             moved = True
     if epoch == 0:
         raise DataError(
-            f"{message.topic()}: a record without the header {EPOCH_HEADER}; only connectors made by `millrace cdc apply` may write here"
+            f"{topic}: a record without the header {EPOCH_HEADER}; only connectors made by `millrace cdc apply` may write here"
         )
-    return epoch, moved
+    return InsertKey(topic, epoch, moved, start)

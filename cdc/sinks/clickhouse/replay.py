@@ -15,9 +15,11 @@ from cdc.dead_letters import DeadLetter
 from cdc.sinks.clickhouse.messages import InsertKey, Row
 from cdc.sinks.clickhouse.table_writer import TARGET, TableWriter
 from cdc.sinks.clickhouse.writer import Waiting
+from cdc.version import Version
 
 _WRITER = "replay"
 _PATIENCE = 60.0
+_NO_COMMIT = '"sequence":"[null'
 
 
 def replay(state: psycopg.Connection[Any], clickhouse: Client, state_dsn: str, letters: list[DeadLetter]) -> int:
@@ -32,7 +34,9 @@ def replay(state: psycopg.Connection[Any], clickhouse: Client, state_dsn: str, l
     for letter in letters:
         shape = captured.get((letter.source, letter.name))
         if letter.target == TARGET and shape is not None:
-            key = InsertKey(shape.topic, letter.epoch, letter.moved)
+            version = Version.unpack(letter.version)
+            start = version.commit if _NO_COMMIT in letter.body else 0
+            key = InsertKey(shape.topic, version.epoch, letter.moved, start)
             groups.setdefault((key, letter.source, letter.name, PLACEHOLDER in letter.body), []).append(letter)
     writer = TableWriter(clickhouse, state_dsn, Waiting(_PATIENCE))
     replayed = 0

@@ -45,7 +45,7 @@ class TableWriter:
         Raises:
             TransientError: the wait for ClickHouse was ended by a stop.
         """
-        statement = raw_table.stream_insert(shape, key.epoch, batch, moved=key.moved, floor=floor)
+        statement = raw_table.stream_insert(shape, key.epoch, batch, moved=key.moved, start=key.start, floor=floor)
 
         def insert(some: Sequence[Row]) -> None:
             body = b"\n".join(row.value for row in some)
@@ -58,7 +58,7 @@ class TableWriter:
             if error.unknown_column:
                 raise
             salvage(rows, insert, lambda row, reason: refused.append((row, reason)))
-        return [_refusal(shape, key, row, row.version(key.epoch, moved=key.moved), why) for row, why in refused]
+        return [_refusal(shape, key, row, row.version(key), why) for row, why in refused]
 
     def write_again(self, shape: Shape, key: InsertKey, rows: Sequence[Row], batch: int, floor: int) -> list[Refusal]:
         """Read the rows from the source and insert them; for changes that leave out unchanged values.

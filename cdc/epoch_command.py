@@ -1,0 +1,49 @@
+"""``millrace cdc epoch``: show the epoch of each source, or raise one by hand."""
+
+from typing import Annotated
+
+import typer
+
+from cdc import clickhouse
+from cdc import state as engine_state
+from cdc.epochs import raise_epoch
+from cdc.errors import CdcError
+from cdc.kafka import Kafka
+from cdc.settings import settings
+from cdc.version import format_lsn
+
+
+def epoch(
+    raise_for: Annotated[
+        str | None, typer.Option("--raise", metavar="SOURCE", help="raise this source's epoch")
+    ] = None,
+    reason: Annotated[str, typer.Option(help="kept with the state and in the log")] = "raised by hand",
+) -> None:
+    """Show each source's epoch; raise one after a restore or failover that the keeper cannot see.
+
+    A raise reads the log anew from now on, under versions that win over all before, and has every copy compared and mended.
+    """
+    config = settings()
+    try:
+        with engine_state.connect(config.millrace_state_dsn) as state:
+            sources = engine_state.applied_sources(state)
+            if raise_for is None:
+                for _, known in sources:
+                    start = format_lsn(known.start_lsn)
+                    typer.echo(f"{known.source}: epoch {known.epoch}, timeline {known.timeline}, from {start}")
+                return
+            file = next((file for file, _ in sources if file.source == raise_for), None)
+            if file is None:
+                known_names = ", ".join(file.source for file, _ in sources) or "none"
+                typer.echo(f"millrace cdc epoch: no source {raise_for} was applied; there are: {known_names}", err=True)
+                raise typer.Exit(2)
+            kafka = Kafka(config.kafka_bootstrap)
+            try:
+                target = clickhouse.connect(config.clickhouse_url, config.clickhouse_cdc_password)
+                now = raise_epoch(file, reason, config, state, kafka, target, typer.echo)
+            finally:
+                kafka.close()
+            typer.echo(f"{raise_for}: epoch {now}; its copies are being compared and mended")
+    except CdcError as error:
+        typer.echo(f"millrace cdc epoch: {error}", err=True)
+        raise typer.Exit(2) from None
