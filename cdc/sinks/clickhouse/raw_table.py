@@ -98,14 +98,15 @@ def copy_insert(shape: Shape, version: int, batch: int) -> str:
     return _insert(shape, [_copied_value(column) for column in shape.columns] + service, structure, "TabSeparated")
 
 
-def sweep_insert(shape: Shape, below: int, batch: int) -> str:
-    """INSERT of a tombstone of version ``below`` for every live row of a lower version: what is not above it is dead."""
+def sweep_insert(shape: Shape, below: int, batch: int, among: str = "1") -> str:
+    """INSERT of a tombstone of version ``below`` for every live row of a lower version that meets the condition ``among``:
+    what is not above it is dead."""
     key = ", ".join(quote(name) for name in shape.key)
     service = f"toUInt128('{below}'), 1, now64(6, 'UTC'), now64(6, 'UTC'), {batch}"
     names = ", ".join([key, *SERVICE_COLUMNS])
     return (
         f"INSERT INTO {qualified(shape)} ({names}) SELECT {key}, {service} FROM {qualified(shape)} FINAL "
-        f"WHERE _version < toUInt128('{below}')"
+        f"WHERE _version < toUInt128('{below}') AND ({among})"
     )
 
 
