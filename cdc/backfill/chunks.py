@@ -54,12 +54,12 @@ WHERE c.relkind = 'r' ORDER BY 1
 """
 
 
-def cut(source: psycopg.Connection[Any], shape: Shape, chunk_bytes: int = CHUNK_BYTES) -> list[Blocks]:
-    """Ranges of about ``chunk_bytes`` that together hold every row of now. Call it after the fence has passed."""
+def cut(source: psycopg.Connection[Any], shape: Shape) -> list[Blocks]:
+    """Ranges of about `CHUNK_BYTES` that together hold every row of now. Call it after the fence has passed."""
     ranges: list[Blocks] = []
     with source.cursor(row_factory=class_row(_Leaf)) as cursor:
         leaves = cursor.execute(_LEAVES, {"schema": shape.schema, "table": shape.table}).fetchall()
-    size = max(chunk_bytes, sum(leaf.bytes for leaf in leaves) // _MOST_CHUNKS)
+    size = max(CHUNK_BYTES, sum(leaf.bytes for leaf in leaves) // _MOST_CHUNKS)
     for leaf in leaves:
         if not leaf.heap:
             ranges.append(Blocks(leaf.relation, leaf.filenode, None, None))

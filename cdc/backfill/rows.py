@@ -1,7 +1,7 @@
 """Reads COPY's rows in pieces of bounded size.
 
-libpq hands over one row at a time; a row costs a call here and nothing more, where the cursor's own `copy` costs
-several times that, and a piece is never longer than its bound and one row, however wide the rows are.
+libpq hands over one row at a time. Here a row costs one call and its bytes; through the cursor's own `copy` it costs
+twice that. A piece is never longer than its bound and one row, however wide the rows are.
 """
 
 import select
@@ -32,16 +32,15 @@ def read(source: psycopg.Connection[Any], copy: sql.Composed, most_bytes: int) -
     started = source.pgconn.exec_(copy.as_bytes(source))
     if started.status != ExecStatus.COPY_OUT:
         raise error_from_result(started)
-    rows: list[memoryview] = []
-    size = 0
+    body, rows = bytearray(), 0
     while True:
         length, row = source.pgconn.get_copy_data(1)
         if length > 0:
-            rows.append(row)
-            size += length
-            if size >= most_bytes:
-                yield Piece(b"".join(rows), len(rows))
-                rows, size = [], 0
+            body += row
+            rows += 1
+            if len(body) >= most_bytes:
+                yield Piece(bytes(body), rows)
+                body, rows = bytearray(), 0
         elif length == 0:
             select.select([source.pgconn.socket], [], [])
             source.pgconn.consume_input()
@@ -54,4 +53,4 @@ def read(source: psycopg.Connection[Any], copy: sql.Composed, most_bytes: int) -
     if failed is not None:
         raise failed
     if rows:
-        yield Piece(b"".join(rows), len(rows))
+        yield Piece(bytes(body), rows)

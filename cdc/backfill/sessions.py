@@ -7,7 +7,6 @@ from typing import Any, Self
 import psycopg
 
 from cdc import source_database
-from cdc import state as engine_state
 from cdc.source_file import SourceFile
 
 Pair = tuple[psycopg.Connection[Any], psycopg.Connection[Any]]
@@ -33,7 +32,7 @@ class Sessions:
         if not hasattr(self._own, "pair"):
             source = source_database.connect(self._file)
             self._opened.append(source)
-            state = engine_state.connect(self._state_dsn)
+            state = psycopg.connect(self._state_dsn, autocommit=True, connect_timeout=10)
             self._opened.append(state)
             self._own.pair = source, state
         pair: Pair = self._own.pair

@@ -25,7 +25,12 @@ STREAM_SETTINGS = {
     "input_format_json_ignore_unknown_keys_in_named_tuple": 0,
     "async_insert": 0,
 }
-COPY_SETTINGS = {"date_time_input_format": "best_effort", "input_format_null_as_default": 0, "async_insert": 0}
+COPY_SETTINGS = {
+    "date_time_input_format": "best_effort",
+    "input_format_null_as_default": 0,
+    "input_format_parallel_parsing": 0,  # several inserts run at once: cutting each up costs more than it gains
+    "async_insert": 0,
+}
 
 # Debezium's envelope around the row images, whole: an unknown field is a fault, not noise.
 _SOURCE = (
