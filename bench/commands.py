@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from bench import backfill as backfill_bench
 from bench import latency as latency_bench
 from bench import shop_latency
 from bench.report import report
@@ -27,4 +28,14 @@ def latency(
     """From COMMIT to visible in ClickHouse and in Elasticsearch, by SQL and over HTTP."""
     metrics = latency_bench.measure(seconds, rate) + shop_latency.measure(max(seconds // 2, 1))
     if not report("latency", metrics, json_file):
+        raise typer.Exit(1)
+
+
+@app.command()
+def backfill(
+    rows: Annotated[int, typer.Option(min=1000, help="rows of the table")] = 1_000_000,
+    json_file: JsonFile = None,
+) -> None:
+    """Existing rows into ClickHouse, beside the bare pipe of COPY into INSERT."""
+    if not report("backfill", backfill_bench.measure(rows), json_file):
         raise typer.Exit(1)

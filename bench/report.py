@@ -29,6 +29,13 @@ def at_most(metric: str, value: float, unit: str, bar: float) -> Metric:
     return Metric(metric, round(value, 2), unit, bar=bar, met=value <= bar)
 
 
+def at_least(metric: str, value: float, unit: str, ceiling: float, bar: float) -> Metric:
+    """A figure that must be at least ``bar`` times its ceiling."""
+    return Metric(
+        metric, round(value, 2), unit, round(ceiling, 2), round(value / ceiling, 3), bar, value >= bar * ceiling
+    )
+
+
 def report(name: str, metrics: list[Metric], json_file: Path | None) -> bool:
     """Print the metrics, write the JSON when asked, and return whether every bar was met."""
     table = Table("metric", "value", "ceiling", "ratio", "bar", "met", title=name)

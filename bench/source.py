@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,12 @@ class ThrowAwaySource:
         with _parts() as (config, state, kafka, target):
             plan = make_plan(self.file, config, state, kafka, target)
             return apply_plan(plan, config, state, kafka, target, lambda _: None, lambda *_: None)
+
+    def capture(self) -> None:
+        """Capture the tables as they are now, and leave their rows to the caller to copy."""
+        with _parts() as (config, state, kafka, target):
+            plan = replace(make_plan(self.file, config, state, kafka, target), copy=())
+            apply_plan(plan, config, state, kafka, target, lambda _: None, lambda *_: None)
 
     def remove(self) -> None:
         """Take the source out of everything, and drop its database."""

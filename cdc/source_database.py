@@ -1,10 +1,12 @@
 """Connections to a source database and the questions about its log that several parts ask."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 
-from cdc.errors import TransientError
+from cdc.errors import CdcError, PermanentError, TransientError
 from cdc.source_file import SourceFile
 from cdc.version import parse_lsn
 
@@ -31,6 +33,30 @@ def connect(file: SourceFile) -> psycopg.Connection[Any]:
         raise TransientError(
             f"source {file.source}: the database does not answer ({reason}); is it up, and is `dsn` right?"
         ) from error
+
+
+def failure(file: SourceFile, table: str, error: psycopg.Error) -> CdcError:
+    """What an error while a table (``schema.table``) is read whole means for its caller."""
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        return PermanentError(
+            f"source {file.source}: {table} cannot be read whole ({reason}); the role of the `dsn` needs SELECT on it and, "
+            "where it has row-level security, BYPASSRLS: a copy that misses rows would end the others"
+        )
+    if isinstance(error, psycopg.OperationalError):
+        return TransientError(f"source {file.source} cannot be read: {reason}")
+    return PermanentError(
+        f"source {file.source}: {table} cannot be read ({reason}); has it changed? `millrace cdc plan` says more"
+    )
+
+
+@contextmanager
+def reading(file: SourceFile, table: str) -> Iterator[None]:
+    """Turns the driver's errors within the block into `failure`."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise failure(file, table, error) from error
 
 
 def identity(source: psycopg.Connection[Any]) -> tuple[int, int]:

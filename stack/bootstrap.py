@@ -196,7 +196,21 @@ def java_part(profile: str, place: Path) -> None:
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     options = ["-DincludeScope=runtime", f"-DoutputDirectory={fresh}"]
-    call(["mvn", "-q", "-B", "-Dstyle.color=never", "-ntp", "-f", str(POM), "-P", profile, "dependency:copy-dependencies", *options])
+    call(
+        [
+            "mvn",
+            "-q",
+            "-B",
+            "-Dstyle.color=never",
+            "-ntp",
+            "-f",
+            str(POM),
+            "-P",
+            profile,
+            "dependency:copy-dependencies",
+            *options,
+        ]
+    )
     for archive in fresh.glob("*.zip"):
         _unpack(archive, fresh)
     shutil.rmtree(place, ignore_errors=True)

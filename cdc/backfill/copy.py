@@ -1,6 +1,12 @@
-"""Copies a table below its fence, range by range, several at once, resumable: done ranges are remembered."""
+"""Copies tables below a fence: ranges of blocks, several at once across all tables, resumable, beside the stream.
 
-import threading
+Done ranges are remembered, so a killed backfill loses at most the ranges in flight. Memory is bounded by pieces of
+some megabytes for each worker, whatever the rows weigh. At the end the rows that the source no longer has are ended, so
+a first load, a resync and the copy of a table that was away for a while are the same.
+"""
+
+import logging
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -11,30 +17,39 @@ from clickhouse_connect.driver.client import Client
 
 from cdc import source_database
 from cdc import state as engine_state
-from cdc.backfill import jobs
-from cdc.backfill.chunks import copy_statement
-from cdc.backfill.jobs import Backfill, Chunk
+from cdc.backfill import jobs, rows
+from cdc.backfill.chunks import copy_statement, still_there
+from cdc.backfill.jobs import Backfill, Chunk, VoidBackfillError
+from cdc.backfill.sessions import Sessions
+from cdc.backfill.sweep import rows_below, sweep, wait_for_the_stream
 from cdc.catalog import Shape
+from cdc.errors import TransientError
 from cdc.sinks.clickhouse import raw_table, writer
 from cdc.source_file import SourceFile
-from cdc.version import Version
 
-WRITER = "backfill"
-_CHUNK_ROWS = 50_000
-_AT_ONCE = 2
+log = logging.getLogger("millrace.backfill")
+
+AT_ONCE = 3  # workers: while ClickHouse takes a piece of one, the source reads for the others
+PIECE_BYTES = 8 << 20
 _PATIENCE = 120.0
+_MOST_REWRITES = 3
 
-Progress = Callable[[str, int, int], None]
-"""Called with (table, rows copied so far, ranges left) after every range."""
+Progress = Callable[[str, int, float], None]
+"""Called with (table, rows copied so far, share of the table that is done, 0 to 1)."""
 
 
 @dataclass(frozen=True)
 class Copied:
-    """Outcome of one table's backfill."""
+    """Outcome of one table's backfill: rows copied below the fence, and rows ended that the source no longer has."""
 
     name: str
     rows: int
     fence: int
+    ended: int = 0
+
+
+class _Rewritten(Exception):
+    """Tells a worker's caller to begin the table anew; never leaves this module."""
 
 
 def backfill(
@@ -44,60 +59,172 @@ def backfill(
     state_dsn: str,
     clickhouse: Client,
     progress: Progress = lambda *_: None,
+    *,
+    anew: bool = False,
+    at_once: int = AT_ONCE,
 ) -> list[Copied]:
     """Copy the tables into ClickHouse, going on with unfinished backfills where there are any.
 
-    One fence serves all tables that start now. Raises whatever a range raised (`cdc.errors`); ranges that were done
-    stay done, and calling again goes on.
+    One fence serves all tables that start now. A table that is rewritten at the source meanwhile is begun anew.
+
+    Args:
+        file: the source.
+        shapes: its tables, already captured.
+        epoch: the source's epoch.
+        state_dsn: the engine's state database.
+        clickhouse: where the raw tables are.
+        progress: see `Progress`.
+        anew: copy everything again behind a fresh fence: a resync.
+        at_once: ranges copied at the same time.
+
+    Raises:
+        CdcError: whatever a range raised; ranges that were done stay done, and calling again goes on.
     """
-    with engine_state.connect(state_dsn) as state, source_database.connect(file) as source:
-        engine_state.close_abandoned(state, f"{WRITER}-{file.source}")
-        started = jobs.start(state, source, shapes, epoch, _CHUNK_ROWS)
-    return [_copy_table(file, shape, job, state_dsn, clickhouse, progress) for shape, job in started]
+    done: dict[str, Copied] = {}
+    with (
+        engine_state.connect(state_dsn) as state,
+        source_database.connect(file) as source,
+        jobs.claimed(state, shapes),
+    ):
+        for shape in shapes:
+            engine_state.close_abandoned(state, writer_name(shape))
+        left = list(shapes)
+        for attempt in range(_MOST_REWRITES):
+            started = jobs.start(state, source, clickhouse, left, epoch, anew=anew and attempt == 0)
+            copied = _copy(file, started, state_dsn, clickhouse, progress, at_once)
+            for shape, job in started:
+                if shape not in copied:
+                    log.warning("%s was rewritten at the source while it was copied: it is copied anew", shape.topic)
+                    jobs.discard(state, job)
+            whole = [(shape, job) for shape, job in started if shape in copied]
+            ended = _finish(file, whole, state, source, clickhouse)
+            done |= {s.qualified: Copied(s.qualified, copied[s], job.fence, ended[s]) for s, job in whole}
+            left = [shape for shape in left if shape not in copied]
+            if not left:
+                return [done[shape.qualified] for shape in shapes]
+    raise TransientError(
+        f"{left[0].topic} was rewritten {_MOST_REWRITES} times while it was copied; copy it in a quieter moment"
+    )
 
 
-def _copy_table(
-    file: SourceFile, shape: Shape, job: Backfill, state_dsn: str, clickhouse: Client, progress: Progress
-) -> Copied:
-    own = threading.local()
-    opened: list[psycopg.Connection[Any]] = []
+def writer_name(shape: Shape) -> str:
+    """What the batches of a table's copier are recorded under; only the holder of its claim uses it."""
+    return f"copy-{shape.topic}"
 
-    def sessions() -> tuple[psycopg.Connection[Any], psycopg.Connection[Any]]:
-        if not hasattr(own, "pair"):
-            own.pair = source_database.connect(file), engine_state.connect(state_dsn)
-            opened.extend(own.pair)
-        pair: tuple[psycopg.Connection[Any], psycopg.Connection[Any]] = own.pair
-        return pair
 
-    def copy(chunk: Chunk) -> int:
-        source, state = sessions()
-        with source.cursor() as cursor, cursor.copy(copy_statement(shape, chunk.keys)) as rows:
-            body = b"".join(bytes(block) for block in rows)
-        count = body.count(b"\n")
-        if count:
-            version = Version(job.epoch, job.fence, 0).pack()
-            writer.insert(
-                clickhouse,
-                state,
-                f"{WRITER}-{file.source}",
-                shape,
-                body,
-                lambda batch: raw_table.copy_insert(shape, version, batch),
-                raw_table.COPY_SETTINGS,
-                patience=_PATIENCE,
-            )
+def _copy(
+    file: SourceFile,
+    started: list[tuple[Shape, Backfill]],
+    state_dsn: str,
+    clickhouse: Client,
+    progress: Progress,
+    at_once: int,
+) -> dict[Shape, int]:
+    """Copy every range that is left; rows of each table in all. Tables that were rewritten meanwhile are missing."""
+    copied = {shape: job.rows_done for shape, job in started}
+    left = {shape: len(job.chunks) for shape, job in started}
+    with Sessions(file, state_dsn) as sessions, ThreadPoolExecutor(at_once, thread_name_prefix="copy") as pool:
+        worker = _Worker(file, sessions, clickhouse)
+        work = {
+            pool.submit(worker.copy, shape, job, chunk): (shape, job) for shape, job in started for chunk in job.chunks
+        }
+        try:
+            for future in as_completed(work):
+                shape, job = work[future]
+                try:
+                    count = future.result()
+                except _Rewritten:
+                    worker.give_up(shape)
+                    copied.pop(shape, None)
+                left[shape] -= 1
+                if shape in copied:
+                    copied[shape] += count
+                    progress(shape.topic, copied[shape], 1 - left[shape] / job.chunks_in_all)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return copied
+
+
+class _Worker:
+    """Copies ranges; shared by the threads, each with sessions of its own."""
+
+    def __init__(self, file: SourceFile, sessions: Sessions, clickhouse: Client) -> None:
+        self._file, self._sessions, self._clickhouse = file, sessions, clickhouse
+        self._given_up: set[Shape] = set()
+
+    def give_up(self, shape: Shape) -> None:
+        """Leave out the table's ranges that have not begun."""
+        self._given_up.add(shape)
+
+    def copy(self, shape: Shape, job: Backfill, chunk: Chunk) -> int:
+        """Copy one range, through losses of the connection; returns its rows."""
+        deadline, pause = time.monotonic() + _PATIENCE, 0.1
+        while shape not in self._given_up:
+            try:
+                return self._copy_once(shape, job, chunk)
+            except VoidBackfillError:
+                raise
+            except (psycopg.Error, TransientError) as error:
+                self._sessions.drop_mine()
+                failure = (
+                    error
+                    if isinstance(error, TransientError)
+                    else source_database.failure(self._file, shape.qualified, error)
+                )
+                if not isinstance(failure, TransientError) or time.monotonic() + pause > deadline:
+                    raise failure from error
+                log.warning("%s; going on in %.1f s", failure, pause)
+            time.sleep(pause)  # backoff between tries of a part that is away, not a wait for a condition
+            pause = min(pause * 2, 5.0)
+        return 0
+
+    def _copy_once(self, shape: Shape, job: Backfill, chunk: Chunk) -> int:
+        source, state = self._sessions.mine()
+        count = 0
+        with source.transaction():
+            name = still_there(source, shape, chunk.blocks)
+            if name is None:
+                raise _Rewritten
+            try:
+                for piece in rows.read(source, copy_statement(shape, name, chunk.blocks), PIECE_BYTES):
+                    insert(self._clickhouse, state, shape, job.stamp, piece.body)
+                    count += piece.rows
+            except BaseException:
+                source.close()  # it may be within the COPY
+                raise
         jobs.finish_chunk(state, job, chunk, count)
         return count
 
-    try:
-        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="copy") as pool:
-            rows, left = job.rows_done, len(job.chunks)
-            for done in as_completed([pool.submit(copy, chunk) for chunk in job.chunks]):
-                rows, left = rows + done.result(), left - 1
-                progress(shape.topic, rows, left)
-    finally:
-        for connection in opened:
-            connection.close()
-    with engine_state.connect(state_dsn) as state:
+
+def insert(clickhouse: Client, state: psycopg.Connection[Any], shape: Shape, stamp: int, body: bytes) -> None:
+    """Write rows in COPY's text format into the raw table, each with the version ``stamp``."""
+    writer.insert(
+        clickhouse,
+        state,
+        writer_name(shape),
+        shape,
+        body,
+        lambda batch: raw_table.copy_insert(shape, stamp, batch),
+        raw_table.COPY_SETTINGS,
+        patience=_PATIENCE,
+    )
+
+
+def _finish(
+    file: SourceFile,
+    whole: list[tuple[Shape, Backfill]],
+    state: psycopg.Connection[Any],
+    source: psycopg.Connection[Any],
+    clickhouse: Client,
+) -> dict[Shape, int]:
+    """End what the source no longer has, and record the tables as copied; rows ended of each."""
+    below = {shape: rows_below(clickhouse, shape, job) for shape, job in whole}
+    if any(below.values()):
+        wait_for_the_stream(file, source, [shape for shape, count in below.items() if count])
+        below = {shape: rows_below(clickhouse, shape, job) if below[shape] else 0 for shape, job in whole}
+    for shape, job in whole:
+        if below[shape]:
+            sweep(clickhouse, state, writer_name(shape), shape, job.stamp)
         jobs.finish(state, job)
-    return Copied(shape.qualified, rows, job.fence)
+    return below

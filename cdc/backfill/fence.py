@@ -21,8 +21,12 @@ _POLL = 0.02
 _SAY_AFTER = 5.0
 
 _BLOCKERS = """
-SELECT string_agg(format('pid %s in %s (%s, since %s)', pid, datname, state, date_trunc('second', xact_start)), '; ')
-FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid()
+SELECT string_agg(blocker, '; ') FROM (
+    SELECT format('pid %s in %s (%s, since %s)', pid, datname, state, date_trunc('second', xact_start)) AS blocker
+    FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid()
+    UNION ALL
+    SELECT format('prepared transaction %L in %s (since %s)', gid, database, date_trunc('second', prepared))
+    FROM pg_prepared_xacts) AS blockers
 """
 
 
@@ -52,7 +56,7 @@ def raise_fence(
         waited = time.monotonic() - started
         if (waited > _SAY_AFTER and not said) or waited > patience:
             blockers = source.execute(_BLOCKERS).fetchone()
-            names = (blockers and blockers[0]) or "a prepared transaction (pg_prepared_xacts)"
+            names = (blockers and blockers[0]) or "one that has just ended"
             if waited > patience:
                 raise TransientError(
                     f"the backfill waited {patience:g} s for transactions older than its fence: {names}; end them and try again"

@@ -11,6 +11,8 @@ from functools import partial
 from cdc.documents import index, loading
 from cdc.documents.problems import problems
 from cdc.documents.reading import Reader
+from cdc.documents.repair import MendedDocuments
+from cdc.documents.repair import repair as _repair
 from cdc.documents.resolve import load_trees
 from cdc.documents.trees import Tree
 from cdc.documents.verify import DocumentProof, Passed
@@ -20,7 +22,19 @@ from cdc.settings import CdcSettings
 from cdc.source_file import SourceFile
 from cdc.state import SourceState
 
-__all__ = ["DocumentProof", "Tree", "backfill", "load_trees", "outstanding", "prepare", "problems", "remove", "verify"]
+__all__ = [
+    "DocumentProof",
+    "MendedDocuments",
+    "Tree",
+    "backfill",
+    "load_trees",
+    "outstanding",
+    "prepare",
+    "problems",
+    "remove",
+    "repair",
+    "verify",
+]
 
 Progress = Callable[[str, int], None]
 
@@ -85,6 +99,20 @@ def verify(
     try:
         return [_verify(reader, client, tree, passed) for tree in trees]
     finally:
+        reader.close()
+        client.close()
+
+
+def repair(
+    file: SourceFile, source: SourceState, trees: Collection[Tree], config: CdcSettings, passed: Passed
+) -> list[MendedDocuments]:
+    """Verify, and write the documents that differ anew from the source; see `cdc.documents.repair`."""
+    client = index.connect(config.elasticsearch_url)
+    writer, reader = Writer(file, source, client), Reader(file, source)
+    try:
+        return [_repair(writer, reader, client, tree, source, passed) for tree in trees]
+    finally:
+        writer.close()
         reader.close()
         client.close()
 

@@ -134,6 +134,15 @@ def bodies(client: Elasticsearch, index: str, ids: Sequence[str]) -> dict[str, A
     return {document["_id"]: document["_source"] for document in answer["docs"] if document.get("found")}
 
 
+def highest_version(client: Elasticsearch, index: str, ids: Sequence[str]) -> int:
+    """The highest version of the documents with these ids that are there; 0 when none is."""
+    try:
+        answer = client.mget(index=index, ids=list(ids), source=False)
+    except (ApiError, TransportError) as error:
+        raise unreachable(error) from error
+    return max((document["_version"] for document in answer["docs"] if document.get("found")), default=0)
+
+
 def reason_of(info: Any) -> str:
     """Elasticsearch's own words for an error, with its cause, in one line."""
     error = info.get("error", info) if isinstance(info, dict) else info

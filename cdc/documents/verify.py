@@ -42,7 +42,27 @@ class DocumentProof:
         return self.differing == 0
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """Roots compared, the position up to which it holds, and the ids of the documents that differ for certain."""
+
+    rows: int
+    lsn: int
+    differing: frozenset[str]
+
+    def proof(self, tree: Tree) -> DocumentProof:
+        """What is shown of it."""
+        return DocumentProof(
+            tree.index, self.rows, self.lsn, tuple(sorted(self.differing)[:SHOWN]), len(self.differing)
+        )
+
+
 def verify(reader: Reader, client: Elasticsearch, tree: Tree, passed: Passed, patience: float = 60.0) -> DocumentProof:
+    """The proof of `compare`."""
+    return compare(reader, client, tree, passed, patience).proof(tree)
+
+
+def compare(reader: Reader, client: Elasticsearch, tree: Tree, passed: Passed, patience: float = 60.0) -> Comparison:
     """Compare every document of the tree.
 
     Args:
@@ -61,27 +81,48 @@ def verify(reader: Reader, client: Elasticsearch, tree: Tree, passed: Passed, pa
         suspects |= _differing(reader, client, tree, keys)
     for keys in orphans(reader, client, tree):
         suspects |= _differing(reader, client, tree, keys)
-    width = len(tree.root.shape.key)
+    return _confirm(reader, client, tree, suspects, rows, passed, patience)
+
+
+def compare_again(
+    reader: Reader, client: Elasticsearch, tree: Tree, before: Comparison, passed: Passed, patience: float = 60.0
+) -> Comparison:
+    """Compare only the documents that differed before."""
+    suspects = _look_again(reader, client, tree, sorted(before.differing))
+    return _confirm(reader, client, tree, suspects, before.rows, passed, patience)
+
+
+def _confirm(
+    reader: Reader,
+    client: Elasticsearch,
+    tree: Tree,
+    suspects: dict[str, Any],
+    rows: int,
+    passed: Passed,
+    patience: float,
+) -> Comparison:
     proven: set[str] = set()
     deadline = time.monotonic() + patience
     lsn = reader.position()
     while suspects:
         lsn = reader.position()
         passed(lsn)
-        again = _look_again(reader, client, tree, [root_key(identifier, width) for identifier in suspects])
+        again = _look_again(reader, client, tree, list(suspects))
         proven |= {identifier for identifier, body in again.items() if suspects[identifier] == body}
         suspects = {identifier: body for identifier, body in again.items() if identifier not in proven}
         if suspects and time.monotonic() > deadline:
             raise TransientError(
                 f"index {tree.index}: {len(suspects)} documents change too fast to be compared; verify again"
             )
-    return DocumentProof(tree.index, rows, lsn, tuple(sorted(proven)[:SHOWN]), len(proven))
+    return Comparison(rows, lsn, frozenset(proven))
 
 
-def _look_again(reader: Reader, client: Elasticsearch, tree: Tree, keys: list[Key]) -> dict[str, Any]:
+def _look_again(reader: Reader, client: Elasticsearch, tree: Tree, identifiers: list[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for start in range(0, len(keys), DOCUMENTS_AT_ONCE):
-        found |= _differing(reader, client, tree, keys[start : start + DOCUMENTS_AT_ONCE])
+    width = len(tree.root.shape.key)
+    for start in range(0, len(identifiers), DOCUMENTS_AT_ONCE):
+        lot = [root_key(identifier, width) for identifier in identifiers[start : start + DOCUMENTS_AT_ONCE]]
+        found |= _differing(reader, client, tree, lot)
     return found
 
 

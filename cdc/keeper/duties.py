@@ -15,6 +15,7 @@ from cdc.epochs import broken_line, raise_epoch
 from cdc.errors import CdcError
 from cdc.kafka import Kafka
 from cdc.keeper.floors import settle_floors
+from cdc.keeper.mending import mend_asked
 from cdc.settings import CdcSettings
 from cdc.source_file import SourceFile
 
@@ -59,6 +60,7 @@ class Duties(threading.Thread):
         for file, _ in engine_state.applied_sources(state):
             self._attempt(f"line of {file.source}", partial(self._follow_line, file, state, kafka, target))
         self._attempt("floors", lambda: settle_floors(state, kafka, target))
+        self._attempt("mending", lambda: mend_asked(state))
 
     def _follow_line(self, file: SourceFile, state: psycopg.Connection[Any], kafka: Kafka, target: Client) -> None:
         with engine_state.line_of(state, file.source, wait=False) as held:

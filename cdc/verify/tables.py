@@ -1,13 +1,9 @@
-"""Verification of raw tables: which keys differ from the source, while the source goes on changing.
+"""Verification of raw tables: every captured table against its copy, each outcome recorded."""
 
-A difference counts only when it is still there after the sinks have passed a position taken after the first reading,
-and the source row has not changed meanwhile; and it must be found twice in a row. A check that could not be made
-raises; it never says "equal" or "different".
-"""
-
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -15,23 +11,27 @@ from clickhouse_connect.driver.client import Client
 
 from cdc import clickhouse, dead_letters, message_keys, source_database
 from cdc import state as engine_state
+from cdc.captured import Chosen, choose
 from cdc.catalog import Shape
-from cdc.errors import TransientError
 from cdc.kafka import Kafka
 from cdc.settings import settings
 from cdc.sinks.positions import CLICKHOUSE_GROUP
-from cdc.source_file import SourceFile
-from cdc.verify.checksum import Digest, Key, source_checksums, source_digests, target_checksums, target_digests
+from cdc.verify.checksum import Key
+from cdc.verify.comparing import Comparison, Sides, compare
 from cdc.verify.passed import wait_until_passed
 
 _MOST_KEYS_NAMED = 100
+
+Say = Callable[[str, str], None]
+"""Called with (table, what is done with it now)."""
 
 
 @dataclass(frozen=True)
 class TableProof:
     """Outcome for one table. ``lsn``: the source position that the copy was shown to have passed.
 
-    ``differing_keys`` names at most 100 of the ``differing`` keys, each as the texts of its key columns.
+    ``differing_keys`` names at most 100 of the ``differing`` keys, each as the texts of its key columns; when more than
+    100,000 differ, ``differing`` is how many of them were looked at.
     """
 
     source: str
@@ -42,7 +42,7 @@ class TableProof:
     differing: int
     differing_keys: tuple[Key, ...]
     parked: int = 0
-    all_differing: frozenset[Key] = frozenset()
+    """Keys with open dead letters: known not to be equal, and not among the differing ones."""
 
     @property
     def equal(self) -> bool:
@@ -57,122 +57,99 @@ def captured_tables() -> list[tuple[str, str, str]]:
 
 
 def verify_tables(
-    sources: list[str] | None = None, tables: list[str] | None = None, *, patience: float = 120.0
+    sources: list[str] | None = None,
+    tables: list[str] | None = None,
+    *,
+    patience: float = 120.0,
+    say: Say = lambda *_: None,
 ) -> list[TableProof]:
     """Compare captured tables with their raw copies, and record each outcome.
 
     Args:
         sources: names of sources; None for all.
-        tables: table names, ``table`` or ``schema.table``; None for all.
+        tables: names as `cdc.captured.choose` takes them; None for all.
         patience: seconds to wait for the sinks to pass each position.
+        say: see `Say`.
 
     Raises:
         CdcError: a check could not be made; what was proven before stays recorded.
     """
-    config = settings()
     proofs = []
+    with parts() as (state, kafka, target):
+        for chosen in choose(state, sources, tables):
+            with source_database.connect(chosen.file) as source:
+                for shape, found in compare_tables(chosen, state, source, kafka, target, patience, say):
+                    proof = proof_of(shape, found)
+                    record(state, shape, proof)
+                    proofs.append(proof)
+    return proofs
+
+
+@contextmanager
+def parts() -> Iterator[tuple[psycopg.Connection[Any], Kafka, Client]]:
+    """What a comparison of raw tables needs besides the source: the engine's state, Kafka, ClickHouse."""
+    config = settings()
     target = clickhouse.connect(config.clickhouse_url, config.clickhouse_cdc_password)
     kafka = Kafka(config.kafka_bootstrap)
     try:
         with engine_state.connect(config.millrace_state_dsn) as state:
-            for file, _ in engine_state.applied_sources(state):
-                if sources is None or file.source in sources:
-                    shapes = [
-                        t.shape for t in engine_state.captured_tables(state, file.source) if _chosen(t.shape, tables)
-                    ]
-                    proofs += _verify_source(file, shapes, state, kafka, target, patience)
+            yield state, kafka, target
     finally:
         kafka.close()
-    return proofs
 
 
-def _chosen(shape: Shape, tables: list[str] | None) -> bool:
-    return tables is None or shape.table in tables or shape.qualified in tables
-
-
-def _verify_source(
-    file: SourceFile,
-    shapes: list[Shape],
+def compare_tables(
+    chosen: Chosen,
     state: psycopg.Connection[Any],
+    source: psycopg.Connection[Any],
     kafka: Kafka,
     target: Client,
     patience: float,
-) -> list[TableProof]:
-    with source_database.connect(file) as source:
-
-        def pass_now(topics: list[str]) -> int:
-            lsn = source_database.insert_lsn(source)
-            wait_until_passed(file, source, kafka, [CLICKHOUSE_GROUP], topics, lsn, patience=patience)
-            return lsn
-
-        lsn = pass_now([shape.topic for shape in shapes]) if shapes else 0
-        proofs = []
-        for shape in shapes:
-            proof = _verify_table(shape, lsn, source, target, pass_now, patience)
-            proof = _set_parked_apart(proof, state, source, shape)
-            counts = (proof.rows_source, proof.rows_target)
-            engine_state.record_proof(state, shape, "clickhouse", proof.lsn, counts, proof.differing)
-            proofs.append(proof)
-        return proofs
+    say: Say,
+) -> Iterator[tuple[Shape, Comparison]]:
+    """Compare the chosen tables of one source, one after the other."""
+    if not chosen.shapes:
+        return
+    lsn = pass_now(chosen, source, kafka, [shape.topic for shape in chosen.shapes], patience)
+    for shape in chosen.shapes:
+        again = partial(pass_now, chosen, source, kafka, [shape.topic], patience)
+        with source_database.reading(chosen.file, shape.qualified):
+            found = compare(Sides(shape, source, target), lsn, again, patience, partial(say, shape.topic))
+        yield shape, _without_parked(found, shape, state, source)
 
 
-def _set_parked_apart(
-    proof: TableProof, state: psycopg.Connection[Any], source: psycopg.Connection[Any], shape: Shape
-) -> TableProof:
-    """Keys with open dead letters are known not to be equal: they are counted as parked, not as differing."""
-    open_letters = dead_letters.open_keys(state, "clickhouse").get((shape.source, shape.qualified))
-    if not open_letters:
-        return proof
-    parked = message_keys.spelled(source, shape, open_letters)
-    differing = tuple(key for key in proof.differing_keys if key not in parked)
-    return replace(
-        proof,
-        differing=proof.differing - len(parked.intersection(proof.all_differing)),
-        differing_keys=differing,
-        parked=len(parked),
+def pass_now(chosen: Chosen, source: psycopg.Connection[Any], kafka: Kafka, topics: list[str], patience: float) -> int:
+    """A position of the source's log, taken now, once the sink has passed it."""
+    lsn = source_database.insert_lsn(source)
+    wait_until_passed(chosen.file, source, kafka, [CLICKHOUSE_GROUP], topics, lsn, patience=patience)
+    return lsn
+
+
+def _without_parked(
+    found: Comparison, shape: Shape, state: psycopg.Connection[Any], source: psycopg.Connection[Any]
+) -> Comparison:
+    letters = dead_letters.open_keys(state, "clickhouse").get((shape.source, shape.qualified))
+    if not letters:
+        return found
+    parked = message_keys.spelled(source, shape, letters)
+    return replace(found, differing=found.differing - parked, parked=len(parked))
+
+
+def proof_of(shape: Shape, found: Comparison) -> TableProof:
+    """A comparison as a proof."""
+    return TableProof(
+        shape.source,
+        shape.qualified,
+        rows_source=found.rows,
+        rows_target=found.rows - found.missing + found.extra,
+        lsn=found.lsn,
+        differing=len(found.differing),
+        differing_keys=tuple(sorted(found.differing)[:_MOST_KEYS_NAMED]),
+        parked=found.parked,
     )
 
 
-def _verify_table(
-    shape: Shape,
-    lsn: int,
-    source: psycopg.Connection[Any],
-    target: Client,
-    pass_now: Callable[[list[str]], int],
-    patience: float,
-) -> TableProof:
-    ours, theirs = source_checksums(source, shape), target_checksums(target, shape)
-    rows = sum(checksum.rows for checksum in ours.values())
-    buckets = sorted(bucket for bucket in ours.keys() | theirs.keys() if ours.get(bucket) != theirs.get(bucket))
-    if not buckets:
-        return TableProof(shape.source, shape.qualified, rows, rows, lsn, 0, ())
-    here, there = source_digests(source, shape, buckets), target_digests(target, shape, buckets)
-    suspects = {key for key in here.keys() | there.keys() if here.get(key) != there.get(key)}
-    before: set[Key] = set()
-    deadline = time.monotonic() + patience
-    while suspects:
-        if time.monotonic() > deadline:
-            raise TransientError(
-                f"{shape.topic}: {len(suspects)} rows that differ kept changing for {patience:g} s; verify again in a quieter moment"
-            )
-        buckets = sorted({bucket for key in suspects for bucket in _buckets(key, here, there)})
-        here = source_digests(source, shape, buckets)
-        lsn = pass_now([shape.topic])
-        there = target_digests(target, shape, buckets)
-        after = source_digests(source, shape, buckets)
-        # Not cleared by equality with the earlier reading: a change before `lsn` may be what the copy lacks.
-        suspects = {key for key in suspects if there.get(key) != after.get(key)}
-        still = {key for key in suspects if here.get(key) == after.get(key)}
-        if suspects and still == suspects == before:
-            extra = sum(key not in after for key in still)
-            missing = sum(key not in there for key in still)
-            named = tuple(sorted(still)[:_MOST_KEYS_NAMED])
-            return TableProof(
-                shape.source, shape.qualified, rows, rows - missing + extra, lsn, len(still), named, 0, frozenset(still)
-            )
-        before = still
-    return TableProof(shape.source, shape.qualified, rows, rows, lsn, 0, ())
-
-
-def _buckets(key: Key, *readings: dict[Key, Digest]) -> set[int]:
-    return {reading[key].bucket for reading in readings if key in reading}
+def record(state: psycopg.Connection[Any], shape: Shape, proof: TableProof) -> None:
+    """Keep the outcome in the engine's state."""
+    counts = (proof.rows_source, proof.rows_target)
+    engine_state.record_proof(state, shape, "clickhouse", proof.lsn, counts, proof.differing)

@@ -34,6 +34,7 @@ random_page_cost = 1.1
 jit = off
 wal_level = logical
 synchronous_commit = on             # off costs change data capture about 140 ms at the median
+max_prepared_transactions = 20      # two-phase commits are captured like any other
 max_wal_senders = 20
 max_replication_slots = 20
 max_slot_wal_keep_size = '8GB'      # a consumer that is gone for long loses its slot, not the disk

@@ -25,7 +25,12 @@ STREAM_SETTINGS = {
     "input_format_json_ignore_unknown_keys_in_named_tuple": 0,
     "async_insert": 0,
 }
-COPY_SETTINGS = {"date_time_input_format": "best_effort", "input_format_null_as_default": 0, "async_insert": 0}
+COPY_SETTINGS = {
+    "date_time_input_format": "best_effort",
+    "input_format_null_as_default": 0,
+    "input_format_parallel_parsing": 0,  # several inserts run at once: cutting each up costs more than it gains
+    "async_insert": 0,
+}
 
 # Debezium's envelope around the row images, whole: an unknown field is a fault, not noise.
 _SOURCE = (
@@ -99,14 +104,15 @@ def copy_insert(shape: Shape, version: int, batch: int) -> str:
     return _insert(shape, [_copied_value(column) for column in shape.columns] + service, structure, "TabSeparated")
 
 
-def sweep_insert(shape: Shape, below: int, batch: int) -> str:
-    """INSERT of a tombstone of version ``below`` for every live row of a lower version: what is not above it is dead."""
+def sweep_insert(shape: Shape, below: int, batch: int, among: str = "1") -> str:
+    """INSERT of a tombstone of version ``below`` for every live row of a lower version that meets the condition ``among``:
+    what is not above it is dead."""
     key = ", ".join(quote(name) for name in shape.key)
     service = f"toUInt128('{below}'), 1, now64(6, 'UTC'), now64(6, 'UTC'), {batch}"
     names = ", ".join([key, *SERVICE_COLUMNS])
     return (
         f"INSERT INTO {qualified(shape)} ({names}) SELECT {key}, {service} FROM {qualified(shape)} FINAL "
-        f"WHERE _version < toUInt128('{below}')"
+        f"WHERE _version < toUInt128('{below}') AND ({among})"
     )
 
 

@@ -1,5 +1,6 @@
 """Throw-away sources on the shared stack, and the engine's settings pointed at it."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import count
@@ -10,6 +11,9 @@ from clickhouse_connect.driver.client import Client
 
 from bench.source import ThrowAwaySource, throw_away_source
 from cdc import clickhouse
+from cdc import state as engine_state
+from cdc.backfill.copy import Copied, Progress, backfill
+from cdc.captured import Chosen, choose
 from cdc.settings import settings
 
 _numbers = count(1)
@@ -39,3 +43,33 @@ def run(source: ThrowAwaySource, *statements: str) -> None:
     with psycopg.connect(source.dsn, autocommit=True) as connection:
         for statement in statements:
             connection.execute(statement.encode())
+
+
+def captured(source: ThrowAwaySource) -> Chosen:
+    """The source as the engine knows it, with its tables."""
+    with engine_state.connect(settings().millrace_state_dsn) as state:
+        [chosen] = choose(state, [source.name], None)
+    return chosen
+
+
+def copy_again(source: ThrowAwaySource, progress: Progress = lambda *_: None, *, anew: bool = True) -> list[Copied]:
+    """Copy all tables of a captured source behind a fresh fence, or go on with what is unfinished."""
+    config = settings()
+    chosen = captured(source)
+    return backfill(
+        chosen.file,
+        list(chosen.shapes),
+        chosen.known.epoch,
+        config.millrace_state_dsn,
+        clickhouse.connect(config.clickhouse_url, config.clickhouse_cdc_password),
+        progress,
+        anew=anew,
+    )
+
+
+def until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    """Return once the condition holds; fail when it does not within so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "not within the time"
+        time.sleep(0.005)  # what is waited for tells nobody
