@@ -78,8 +78,8 @@ def _raise(
             )
         identity = source_database.identity(source)
         drop_slot(source, file)
-        start = source_database.create_slot(source, file)
-    engine_state.change_line(state, file.source, identity, start)
+        source_database.create_slot(source, file)
+    engine_state.change_line(state, file.source, identity)
     plan = make_plan(file, config, state, kafka, target)
     apply_plan(plan, config, state, kafka, target, say, lambda *_: None)
     engine_state.end_raise(state, file.source, reason)
@@ -109,19 +109,9 @@ def broken_line(file: SourceFile, known: engine_state.SourceState, config: CdcSe
         if connect.config(file.source) is None:
             return None  # not applied to the end yet
         stored = connect.position(file.source)
-        return _gap(file, known, stored, confirmed, source_database.insert_lsn(source))
-
-
-def _gap(
-    file: SourceFile, known: engine_state.SourceState, stored: int | None, confirmed: int, written: int
-) -> str | None:
-    """What the connector's stored position says beside the slot's and the log's own."""
-    if stored is None:
-        if confirmed > known.start_lsn:
-            return "the connector's stored position is gone: the first change it reads anew has no place in the order"
-        return None
-    if stored > written:
+        written = source_database.insert_lsn(source)
+    if stored is not None and stored > written:
         return "the log ends before the position that was read already: the server was set back"
-    if confirmed > stored:
+    if stored is not None and confirmed > stored:
         return f"the slot {file.slot} begins after the position that was read last: it was made anew or moved"
     return None

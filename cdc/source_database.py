@@ -100,12 +100,9 @@ def in_recovery(source: psycopg.Connection[Any]) -> bool:
     return bool(row[0])
 
 
-def create_slot(source: psycopg.Connection[Any], file: SourceFile) -> int:
-    """Make the source's replication slot; returns the position that its stream begins at."""
+def create_slot(source: psycopg.Connection[Any], file: SourceFile) -> None:
+    """Make the source's replication slot."""
     source.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", [file.slot])
-    start = confirmed_lsn(source, file.slot)
-    assert start is not None
-    return start
 
 
 def heartbeat(source: psycopg.Connection[Any]) -> None:

@@ -28,8 +28,6 @@ class SourceState:
     system_identifier: int
     timeline: int
     epoch: int
-    start_lsn: int = 0
-    """Where the slot of this epoch began."""
     raising: str | None = None
     """Why the epoch is being raised; None: it is not."""
 
@@ -62,7 +60,7 @@ def connect(dsn: str) -> psycopg.Connection[Any]:
     return connection
 
 
-_SOURCE = "source, system_identifier, timeline, epoch, start_lsn, raising"
+_SOURCE = "source, system_identifier, timeline, epoch, raising"
 
 
 def find_source(state: psycopg.Connection[Any], source: str) -> SourceState | None:
@@ -123,12 +121,11 @@ def begin_raise(state: psycopg.Connection[Any], source: str, reason: str) -> int
     return int(row[0])
 
 
-def change_line(state: psycopg.Connection[Any], source: str, identity: tuple[int, int], start: int) -> None:
-    """Record the server, timeline and first position that the source's slot belongs to; older backfills are void."""
+def change_line(state: psycopg.Connection[Any], source: str, identity: tuple[int, int]) -> None:
+    """Record the server and timeline that the source's slot belongs to; older backfills are void."""
     with state.transaction():
         state.execute(
-            "UPDATE millrace.sources SET system_identifier = %s, timeline = %s, start_lsn = %s WHERE source = %s",
-            [*identity, start, source],
+            "UPDATE millrace.sources SET system_identifier = %s, timeline = %s WHERE source = %s", [*identity, source]
         )
         state.execute(
             """

@@ -44,10 +44,9 @@ def format_lsn(lsn: int) -> str:
     return f"{lsn >> 32:X}/{lsn & 0xFFFFFFFF:X}"
 
 
-def parse_sequence(text: str) -> int | None:
-    """The commit position in Debezium's ``source.sequence`` (``'["24023128","24023128"]'``), or None where it is null.
+def parse_sequence(text: str) -> int:
+    """The commit position in Debezium's ``source.sequence`` (``'["24023128","24023128"]'``); 0 where it is null.
 
-    Null is the first transaction that a connector without stored offsets sees: its place is where the slot began.
+    Null is the first transaction that a connector without a stored position sees.
     """
-    commit = json.loads(text)[0]
-    return None if commit is None else int(commit)
+    return int(json.loads(text)[0] or 0)

@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psutil
@@ -51,6 +52,16 @@ class Stack:
             member.send_signal(signal.SIGKILL)
         psutil.wait_procs(family, timeout=10)
         return process.pid
+
+    @contextmanager
+    def frozen(self, name: str) -> Iterator[None]:
+        """Stop a process by SIGSTOP for the block, as a machine that hangs would."""
+        process = psutil.Process(self.pid(name))
+        process.suspend()
+        try:
+            yield
+        finally:
+            process.resume()
 
     def wait_until_healthy(self, seconds: float = 90.0) -> None:
         """Return when every process is well again; fails the test after `seconds`."""

@@ -9,7 +9,6 @@ from cdc.commands.base import app, clear_errors, parts
 from cdc.epochs import raise_epoch
 from cdc.errors import ConfigurationError
 from cdc.settings import settings
-from cdc.version import format_lsn
 
 
 @app.command()
@@ -27,8 +26,7 @@ def epoch(
         sources = engine_state.applied_sources(state)
         if raise_for is None:
             for _, known in sources:
-                start = format_lsn(known.start_lsn)
-                typer.echo(f"{known.source}: epoch {known.epoch}, timeline {known.timeline}, from {start}")
+                typer.echo(f"{known.source}: epoch {known.epoch}, timeline {known.timeline}")
             return
         file = next((file for file, _ in sources if file.source == raise_for), None)
         if file is None:

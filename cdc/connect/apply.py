@@ -14,7 +14,6 @@ from cdc import state as engine_state
 from cdc.backfill.copy import Copied, Progress, backfill
 from cdc.clickhouse import quote
 from cdc.connect.client import ConnectClient
-from cdc.connect.connector import connector_config
 from cdc.connect.plan import Plan
 from cdc.connect.secrets import ensure_password
 from cdc.errors import TransientError
@@ -69,19 +68,16 @@ def _capture(
     kafka.create_topics(plan.new_topics, config.cdc_topic_partitions, config.cdc_topic_retention_hours)
     with source_database.connect(plan.file) as source:
         _publish(plan, source)
-        connector = plan.connector
         if plan.new_slot:
-            start = source_database.create_slot(source, plan.file)
-            engine_state.change_line(state, plan.file.source, (plan.system_identifier, plan.timeline), start)
-            connector = connector_config(plan.file, known.epoch, start, config)
+            source_database.create_slot(source, plan.file)
     for shape in plan.capture:
         engine_state.capture_table(state, shape, plan.file.targets)
     for shape in plan.release:
         engine_state.release_table(state, shape)
     ensure_password(plan.file, config.connect_secrets_file)
     with closing(ConnectClient(config.connect_url)) as connect:
-        if connector is not None:
-            connect.put(plan.file.source, connector)
+        if plan.connector is not None:
+            connect.put(plan.file.source, plan.connector)
         _wait_until_running(connect, plan.file.source)
     return known
 

@@ -39,14 +39,26 @@ class ConnectClient:
         """Remove a connector and its offsets: a later one of the same name starts anew."""
         if self.config(name) is None:
             return
+        self.stop(name)
+        self.forget_position(name)
+        self._call("DELETE", f"/connectors/{name}")
+
+    def stop(self, name: str) -> None:
+        """Stop a connector; returns once it has let go of its source."""
         self._call("PUT", f"/connectors/{name}/stop")
         deadline = time.monotonic() + _STOP_PATIENCE
         while self._call("GET", f"/connectors/{name}/status")["connector"]["state"] != "STOPPED":
             if time.monotonic() > deadline:
                 raise TransientError(f"connector {name} did not stop within {_STOP_PATIENCE:g} s; try again")
             time.sleep(_POLL)  # Connect offers no notification
+
+    def resume(self, name: str) -> None:
+        """Let a stopped connector go on."""
+        self._call("PUT", f"/connectors/{name}/resume")
+
+    def forget_position(self, name: str) -> None:
+        """Delete a stopped connector's stored position."""
         self._call("DELETE", f"/connectors/{name}/offsets")
-        self._call("DELETE", f"/connectors/{name}")
 
     def position(self, name: str) -> int | None:
         """The log position that a connector has stored as read, or None when it has stored none."""

@@ -7,15 +7,11 @@ from cdc.source_file import SourceFile
 
 PLACEHOLDER = "__millrace_absent_7d0f4c1e9ab64b25b3f8d6a2c45e1f90__"
 EPOCH_HEADER = "millrace.epoch"
-START_HEADER = "millrace.start"
 OLD_KEY_HEADER = "__debezium.oldkey"
 
 
-def connector_config(file: SourceFile, epoch: int, start_lsn: int, config: CdcSettings) -> dict[str, str]:
-    """The configuration to PUT for this source, as Connect returns it (all values strings).
-
-    ``start_lsn`` is where the slot of this epoch began: the place in the order of a first transaction that has no other.
-    """
+def connector_config(file: SourceFile, epoch: int, config: CdcSettings) -> dict[str, str]:
+    """The configuration to PUT for this source, as Connect returns it (all values strings)."""
     dsn = conninfo_to_dict(file.conninfo)
     return {
         "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
@@ -43,13 +39,10 @@ def connector_config(file: SourceFile, epoch: int, start_lsn: int, config: CdcSe
         # An idle database must not hold WAL: a message of our own moves the slot, and needs no table in the source.
         "heartbeat.interval.ms": "5000",
         "heartbeat.action.query": "select pg_logical_emit_message(true, 'millrace.heartbeat', '')",
-        "transforms": "epoch,start",
+        "transforms": "epoch",
         "transforms.epoch.type": "org.apache.kafka.connect.transforms.InsertHeader",
         "transforms.epoch.header": EPOCH_HEADER,
         "transforms.epoch.value.literal": str(epoch),
-        "transforms.start.type": "org.apache.kafka.connect.transforms.InsertHeader",
-        "transforms.start.header": START_HEADER,
-        "transforms.start.value.literal": str(start_lsn),
         "poll.interval.ms": "10",
         "max.batch.size": "2048",
         "max.queue.size": "8192",

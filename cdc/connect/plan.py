@@ -92,7 +92,7 @@ def make_plan(
     _refuse_new_shapes(file, found.shapes, captured)
     epoch = known.epoch if known else 1
     names = {shape.qualified for shape in found.shapes}
-    wanted = connector_config(file, epoch, known.start_lsn if known else 0, config)
+    wanted = connector_config(file, epoch, config)
     with closing(ConnectClient(config.connect_url)) as connect:
         current = connect.config(file.source)
     topics, tables = kafka.topics(), _existing(target)

@@ -31,7 +31,7 @@ def test_a_replayed_change_carries_the_version_it_had(stack: Stack) -> None:
         _restart_everything(stack, source)
         [proof] = verify_tables([source.name], patience=240)
         assert (proof.equal, proof.differing_keys) == (True, ())
-        versions: dict[tuple[bytes, str, int], set[int | None]] = defaultdict(set)
+        versions: dict[tuple[bytes, str, int], set[int]] = defaultdict(set)
         delivered = 0
         for message in messages(f"{source.name}.public.t"):
             event = orjson.loads(message.value() or b"")

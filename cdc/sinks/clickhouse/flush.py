@@ -71,6 +71,8 @@ class Flusher:
             shape = shapes[topic]
             self._tables.sweep(shape, version, number)
             dead_letters.supersede_below(self._state, TARGET, shape.source, shape.qualified, version)
+        for topic in batch.unplaced:
+            engine_state.ask_to_mend(self._state, shapes[topic], "a change came without its place in the order")
         engine_state.close_batch(self._state, number)
         if refused:
             self._park(refused)

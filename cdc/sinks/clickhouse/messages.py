@@ -11,31 +11,27 @@ from typing import Any, NamedTuple
 import orjson
 from confluent_kafka import KafkaError, Message
 
-from cdc.connect.connector import EPOCH_HEADER, OLD_KEY_HEADER, PLACEHOLDER, START_HEADER
+from cdc.connect.connector import EPOCH_HEADER, OLD_KEY_HEADER, PLACEHOLDER
 from cdc.errors import DataError, PermanentError, TransientError
 from cdc.version import Version, parse_sequence
 
 _PLACEHOLDER = PLACEHOLDER.encode()
 _OPERATION = b'"op":"'
+_UNPLACED = b'"sequence":"[null'
 _NO_KEY = b"{}"
 
 
 class InsertKey(NamedTuple):
-    """What all rows of one insert share; ``moved`` marks the insert halves of key changes.
-
-    ``start`` is where the log of this epoch began: the commit position of a first transaction that has none of its own.
-    """
+    """What all rows of one insert share; ``moved`` marks the insert halves of key changes."""
 
     topic: str
     epoch: int
     moved: bool
-    start: int = 0
 
     def version(self, envelope: dict[str, Any]) -> int:
         """The version of one of these changes, from its envelope, packed."""
         source = envelope["source"]
-        commit = parse_sequence(source["sequence"])
-        return Version(self.epoch, self.start if commit is None else commit, int(source["lsn"]) + self.moved).pack()
+        return Version(self.epoch, parse_sequence(source["sequence"]), int(source["lsn"]) + self.moved).pack()
 
 
 class Row(NamedTuple):
@@ -62,13 +58,16 @@ class Truncate(NamedTuple):
 class Batch:
     """Messages that are written together: rows by insert, and the offset to commit for each partition.
 
-    ``absent`` holds updates that leave out an unchanged large value. ``gone`` names topics that Kafka no longer has.
+    ``absent`` holds updates that leave out an unchanged large value. ``unplaced`` names topics with changes of the first
+    transaction that a connector without a stored position saw: their versions may be too low. ``gone`` names topics that Kafka
+    no longer has.
     """
 
     rows: dict[InsertKey, list[Row]] = field(default_factory=dict)
     absent: dict[InsertKey, list[Row]] = field(default_factory=dict)
     truncates: list[Truncate] = field(default_factory=list)
     offsets: dict[tuple[str, int], int] = field(default_factory=dict)
+    unplaced: set[str] = field(default_factory=set)
     gone: set[str] = field(default_factory=set)
     count: int = 0
     bytes: int = 0
@@ -87,6 +86,7 @@ class Batch:
         """Forget what is of other topics, offsets included: their tables are not followed now."""
         self.rows = {key: rows for key, rows in self.rows.items() if key.topic in topics}
         self.absent = {key: rows for key, rows in self.absent.items() if key.topic in topics}
+        self.unplaced = {topic for topic in self.unplaced if topic in topics}
         self.truncates = [truncate for truncate in self.truncates if truncate.topic in topics]
         self.offsets = {place: offset for place, offset in self.offsets.items() if place[0] in topics}
 
@@ -111,22 +111,22 @@ class Batch:
             self.truncates.append(Truncate(topic, insert.version(orjson.loads(value))))
             return
         row = Row(message.key() or _NO_KEY, value, partition, offset)
+        if _UNPLACED in value:
+            self.unplaced.add(topic)
         place = self.absent if _PLACEHOLDER in value else self.rows
         place.setdefault(insert, []).append(row)
 
 
 def _insert_key(topic: str, message: Message) -> InsertKey:
-    epoch, start, moved = 0, 0, False
+    epoch, moved = 0, False
     for header in message.headers() or []:
         name, value = header[0], header[1]
         if name == EPOCH_HEADER:
             epoch = int(value or 0)
-        elif name == START_HEADER:
-            start = int(value or 0)
         elif name == OLD_KEY_HEADER:
             moved = True
     if epoch == 0:
         raise DataError(
             f"{topic}: a record without the header {EPOCH_HEADER}; only connectors made by `millrace cdc apply` may write here"
         )
-    return InsertKey(topic, epoch, moved, start)
+    return InsertKey(topic, epoch, moved)

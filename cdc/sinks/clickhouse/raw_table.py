@@ -63,7 +63,7 @@ def create_statement(shape: Shape) -> str:
     )
 
 
-def stream_insert(shape: Shape, epoch: int, batch: int, *, moved: bool = False, start: int = 0, floor: int = 0) -> str:
+def stream_insert(shape: Shape, epoch: int, batch: int, *, moved: bool = False, floor: int = 0) -> str:
     """INSERT that reads Debezium messages, one JSON object a line.
 
     Args:
@@ -71,14 +71,13 @@ def stream_insert(shape: Shape, epoch: int, batch: int, *, moved: bool = False, 
         epoch: the epoch of all messages of the batch.
         batch: the batch number for ``_batch``.
         moved: whether the rows are the insert halves of key changes, whose version is one above the delete half's.
-        start: commit position of a change that has none of its own.
         floor: version of the table's last TRUNCATE; what is below it is dead and is left out.
     """
     key = set(shape.key)
     before = ", ".join(f"{quote(c.name)} {_image_type(c, c.name in key, before=True)}" for c in shape.columns)
     after = ", ".join(f"{quote(c.name)} {_image_type(c, c.name in key)}" for c in shape.columns)
     values = [_stream_value(column, column.name in key) for column in shape.columns]
-    commit = f"if(startsWith(source.sequence, '[null'), {start}, toUInt64(splitByChar('\"', source.sequence)[2]))"
+    commit = "if(startsWith(source.sequence, '[null'), 0, toUInt64(splitByChar('\"', source.sequence)[2]))"
     version = (
         f"bitShiftLeft(toUInt128({epoch}), {EPOCH_SHIFT}) + bitShiftLeft(toUInt128({commit}), {COMMIT_SHIFT}) + source.lsn"
         + (" + 1" if moved else "")

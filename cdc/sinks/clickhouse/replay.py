@@ -19,7 +19,6 @@ from cdc.version import Version
 
 _WRITER = "replay"
 _PATIENCE = 60.0
-_NO_COMMIT = '"sequence":"[null'
 
 
 def replay(state: psycopg.Connection[Any], clickhouse: Client, state_dsn: str, letters: list[DeadLetter]) -> int:
@@ -34,9 +33,7 @@ def replay(state: psycopg.Connection[Any], clickhouse: Client, state_dsn: str, l
     for letter in letters:
         shape = captured.get((letter.source, letter.name))
         if letter.target == TARGET and shape is not None:
-            version = Version.unpack(letter.version)
-            start = version.commit if _NO_COMMIT in letter.body else 0
-            key = InsertKey(shape.topic, version.epoch, letter.moved, start)
+            key = InsertKey(shape.topic, Version.unpack(letter.version).epoch, letter.moved)
             groups.setdefault((key, letter.source, letter.name, PLACEHOLDER in letter.body), []).append(letter)
     writer = TableWriter(clickhouse, state_dsn, Waiting(_PATIENCE))
     replayed = 0

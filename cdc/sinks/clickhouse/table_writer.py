@@ -45,7 +45,7 @@ class TableWriter:
         Raises:
             TransientError: the wait for ClickHouse was ended by a stop.
         """
-        statement = raw_table.stream_insert(shape, key.epoch, batch, moved=key.moved, start=key.start, floor=floor)
+        statement = raw_table.stream_insert(shape, key.epoch, batch, moved=key.moved, floor=floor)
 
         def insert(some: Sequence[Row]) -> None:
             body = b"\n".join(row.value for row in some)

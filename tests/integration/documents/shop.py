@@ -238,16 +238,14 @@ def opened(env: dict[str, str], config: CdcSettings, folder: Path) -> Iterator[S
             publication = sql.SQL("CREATE PUBLICATION {} FOR TABLE {}")
             tables = sql.SQL(", ").join(sql.Identifier(table) for table in NAMES)
             source.execute(publication.format(sql.Identifier(file.publication), tables))
-            start = source_database.create_slot(source, file)
+            source_database.create_slot(source, file)
             topics = [shape.topic for shape in read_shapes(source, name)]
             with engine_state.connect(config.millrace_state_dsn) as state:
-                identity = source_database.identity(source)
-                known = engine_state.remember_source(state, file, *identity)
-                engine_state.change_line(state, name, identity, start)
+                known = engine_state.remember_source(state, file, *source_database.identity(source))
         kafka = Kafka(config.kafka_bootstrap)
         kafka.create_topics(topics, 2, config.cdc_topic_retention_hours)
         kafka.close()
-        settings = connector_config(file, known.epoch, start, config.model_copy(update={"cdc_topic_partitions": 2}))
+        settings = connector_config(file, known.epoch, config.model_copy(update={"cdc_topic_partitions": 2}))
         settings |= {"database.password": str(conninfo_to_dict(cdc_dsn).get("password", ""))}
         connect.put(f"/connectors/{name}/config", json=settings).raise_for_status()
         eventually(lambda: _tasks(connect, name) == ["RUNNING"], 60)

@@ -1,0 +1,141 @@
+"""When a source's log is another line than the one that was captured, its epoch is raised by itself and the copies end equal."""
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+
+import psycopg
+
+from bench.source import ThrowAwaySource
+from cdc import source_database
+from cdc import state as engine_state
+from cdc.connect.client import ConnectClient
+from cdc.connect.remove import drop_slot
+from cdc.settings import settings
+from cdc.verify import verify_tables
+from tests.conftest import Stack
+from tests.integration.cdc.conftest import MakeSource, run
+from tests.integration.cdc.topics import messages
+
+TABLE = "CREATE TABLE t (id int PRIMARY KEY, v text)"
+PATIENCE = 90.0
+
+
+def eventually(holds: Callable[[], bool], what: str) -> None:
+    """Return when it holds."""
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {PATIENCE:g} s: {what}"
+        time.sleep(0.2)  # polls what has no notification
+
+
+def settled_in(source: ThrowAwaySource, epoch: int) -> bool:
+    """Whether the source is in this epoch and nothing of it waits to be mended."""
+    return _epoch(source) == epoch and mended(source)
+
+
+def mended(source: ThrowAwaySource) -> bool:
+    """Whether nothing of the source waits to be mended."""
+    with engine_state.connect(settings().millrace_state_dsn) as state:
+        return not any(table.mend for table in engine_state.captured_tables(state, source.name))
+
+
+def without_slot(source: ThrowAwaySource, *statements: str) -> None:
+    """Stop the connector, drop its slot, run the statements on the source, and let it go on."""
+    with (
+        closing(ConnectClient(settings().connect_url)) as connect,
+        psycopg.connect(source.dsn, autocommit=True) as connection,
+    ):
+        connect.stop(source.name)
+        drop_slot(connection, source.file)
+        run(source, *statements)
+        connect.resume(source.name)
+
+
+def test_a_slot_made_anew_loses_changes_and_the_epoch_is_raised_and_the_copy_mended(make_source: MakeSource) -> None:
+    source = make_source(TABLE)
+    run(source, "INSERT INTO t SELECT n, 'first' FROM generate_series(1, 100) n")
+    source.apply()
+    run(source, "INSERT INTO t VALUES (1000, 'seen')")
+    assert verify_tables([source.name])[0].equal
+    without_slot(
+        source,
+        "UPDATE t SET v = 'never in the log that is read' WHERE id <= 10",
+        "DELETE FROM t WHERE id = 50",
+        f"SELECT pg_create_logical_replication_slot('{source.file.slot}', 'pgoutput')",
+    )
+    eventually(lambda: settled_in(source, 2), "epoch 2")
+    run(source, "UPDATE t SET v = 'after' WHERE id IN (5, 60)")
+    [proof] = verify_tables([source.name])
+    assert (proof.equal, proof.differing_keys, proof.rows_source) == (True, (), 100)
+
+
+def test_a_lost_slot_is_made_anew_under_a_new_epoch(make_source: MakeSource) -> None:
+    source = make_source(TABLE)
+    source.apply()
+    run(source, "INSERT INTO t VALUES (1, 'seen')")
+    without_slot(source, "UPDATE t SET v = 'unseen' WHERE id = 1")
+    eventually(lambda: settled_in(source, 2), "epoch 2")
+    [proof] = verify_tables([source.name])
+    assert (proof.equal, proof.differing_keys) == (True, ())
+
+
+def test_events_of_the_old_epoch_that_are_read_after_the_raise_lose(make_source: MakeSource, stack: Stack) -> None:
+    """The old line is still unread in Kafka when the new one begins, and tells of a row as it no longer is."""
+    source = make_source(TABLE)
+    run(source, "INSERT INTO t VALUES (1, 'backfilled'), (2, 'backfilled')")
+    source.apply()
+    assert verify_tables([source.name])[0].equal
+    with stack.frozen("clickhouse-sink"):
+        run(source, "UPDATE t SET v = 'old line' WHERE id = 1", "INSERT INTO t VALUES (3, 'old line')")
+        _wait_until_read(source)
+        without_slot(source, "UPDATE t SET v = 'new line' WHERE id = 1", "DELETE FROM t WHERE id = 3")
+        eventually(lambda: _epoch(source) == 2, "epoch 2")
+    eventually(lambda: settled_in(source, 2), "copies mended")
+    [proof] = verify_tables([source.name])
+    assert (proof.equal, proof.differing_keys, proof.rows_source) == (True, (), 2)
+
+
+def test_a_change_that_has_no_place_in_the_order_has_its_table_compared_and_mended(make_source: MakeSource) -> None:
+    """The very first transaction of a slot, read by a connector that remembers nothing, has no commit before it."""
+    source = make_source(TABLE)
+    run(source, "INSERT INTO t VALUES (1, 'backfilled')")
+    source.apply()
+    run(source, "UPDATE t SET v = 'seen'")
+    assert verify_tables([source.name])[0].equal
+    with (
+        closing(ConnectClient(settings().connect_url)) as connect,
+        psycopg.connect(source.dsn, autocommit=True) as connection,
+    ):
+        connect.stop(source.name)
+        connect.forget_position(source.name)
+        drop_slot(connection, source.file)
+        source_database.create_slot(connection, source.file)
+        connection.execute("UPDATE t SET v = 'has no commit before it' WHERE id = 1")
+        connect.resume(source.name)
+    eventually(lambda: unplaced(source), "the change is in its topic")
+    eventually(lambda: mended(source) and verify_tables([source.name])[0].equal, "the copy is mended")
+
+
+def unplaced(source: ThrowAwaySource) -> bool:
+    """Whether a change without a commit before it lies in the topic."""
+    return any(b'"sequence":"[null' in (message.value() or b"") for message in messages(f"{source.name}.public.t"))
+
+
+def _epoch(source: ThrowAwaySource) -> int:
+    with engine_state.connect(settings().millrace_state_dsn) as state:
+        known = engine_state.find_source(state, source.name)
+    assert known is not None
+    return known.epoch if known.raising is None else 0
+
+
+def _wait_until_read(source: ThrowAwaySource) -> None:
+    """Return once the connector has put everything committed so far into Kafka."""
+    with psycopg.connect(source.dsn, autocommit=True) as connection:
+        lsn = source_database.insert_lsn(connection)
+
+        def read() -> bool:
+            source_database.heartbeat(connection)
+            return (source_database.confirmed_lsn(connection, source.file.slot) or 0) >= lsn
+
+        eventually(read, "the connector has read the changes")
