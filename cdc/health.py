@@ -1,6 +1,7 @@
 """A small HTTP answer to "is this process doing its work", for processes that serve nothing else.
 
-``GET /readyz`` answers 200 with a JSON object when the process is ready, 503 with the same object when it is not.
+``GET /readyz`` answers 200 with a JSON object when the process is ready, 503 with the same object when it is not;
+``GET /metrics`` answers what the process counts, for Prometheus.
 """
 
 import json
@@ -10,6 +11,8 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
 Report = Callable[[], tuple[bool, dict[str, Any]]]
 
 
@@ -18,13 +21,19 @@ def serve(port: int, report: Report) -> ThreadingHTTPServer:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            if self.path == "/metrics":
+                self._answer(200, CONTENT_TYPE_LATEST, generate_latest())
+                return
             if self.path not in ("/readyz", "/livez"):
                 self.send_error(404)
                 return
             ready, facts = report()
             body = json.dumps({"ready": ready, **facts}).encode()
-            self.send_response(200 if ready or self.path == "/livez" else 503)
-            self.send_header("Content-Type", "application/json")
+            self._answer(200 if ready or self.path == "/livez" else 503, "application/json", body)
+
+        def _answer(self, status: int, kind: str, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

@@ -70,6 +70,16 @@ class Kafka:
             raise self._unreachable(error) from error
         return {(p.topic, p.partition): p.offset for p in answer.topic_partitions if p.offset >= 0}
 
+    def written_at(self, topic: str, partition: int, offset: int) -> float | None:
+        """When the record at (or next after) an offset was written, in seconds since 1970; None when there is none."""
+        try:
+            self._reader.assign([TopicPartition(topic, partition, offset)])
+            record = self._reader.poll(self._timeout)
+            self._reader.unassign()
+        except KafkaException as error:
+            raise self._unreachable(error) from error
+        return None if record is None or record.error() is not None else record.timestamp()[1] / 1000
+
     def _unreachable(self, error: KafkaException) -> TransientError:
         return TransientError(
             f"Kafka at {self._bootstrap} does not answer: {error.args[0].str()}; is it up? `millrace status`"

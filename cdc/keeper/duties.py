@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -15,6 +16,7 @@ from cdc.epochs import broken_line, raise_epoch
 from cdc.errors import CdcError
 from cdc.kafka import Kafka
 from cdc.keeper.floors import settle_floors
+from cdc.keeper.gauges import set_gauges
 from cdc.keeper.mending import mend_asked
 from cdc.settings import CdcSettings
 from cdc.source_file import SourceFile
@@ -23,6 +25,7 @@ log = logging.getLogger("millrace.keeper")
 
 WRITER = "keeper"
 _EVERY = 2.0
+_MEASURE_EVERY = 10.0
 
 
 class Duties(threading.Thread):
@@ -32,6 +35,7 @@ class Duties(threading.Thread):
         super().__init__(daemon=True, name="duties")
         self._config = config
         self._stopping = threading.Event()
+        self._measured = 0.0
         self.problems: dict[str, str] = {}
 
     def stop(self) -> None:
@@ -59,6 +63,9 @@ class Duties(threading.Thread):
     def _turn(self, state: psycopg.Connection[Any], kafka: Kafka, target: Client) -> None:
         for file, _ in engine_state.applied_sources(state):
             self._attempt(f"line of {file.source}", partial(self._follow_line, file, state, kafka, target))
+        if time.monotonic() - self._measured >= _MEASURE_EVERY:
+            self._attempt("metrics", lambda: set_gauges(self._config, state, kafka))
+            self._measured = time.monotonic()
         self._attempt("floors", lambda: settle_floors(state, kafka, target))
         self._attempt("mending", lambda: mend_asked(state))
 

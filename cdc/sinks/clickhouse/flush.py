@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from cdc import dead_letters, floors
+from cdc import dead_letters, floors, metrics
 from cdc import state as engine_state
 from cdc.catalog import Shape
 from cdc.dead_letters import Refusal
@@ -113,6 +113,7 @@ class Flusher:
         dead_letters.park(self._state, refused)
         self._topic.publish(refused)
         for refusal in refused:
+            metrics.PARKED.labels(TARGET, f"{refusal.source}.{refusal.name}").inc()
             self._parked.setdefault((refusal.source, refusal.name), set()).add(refusal.key)
 
     def _supersede(self, batch: Batch, shapes: dict[str, Shape], refused: set[tuple[str, str, int]]) -> None:

@@ -6,10 +6,12 @@ time. While ClickHouse is away the partitions are paused and the member stays in
 
 import logging
 import time
+from itertools import chain
 
 from clickhouse_connect.driver.client import Client
 from confluent_kafka import Consumer, Message
 
+from cdc import metrics
 from cdc import state as engine_state
 from cdc.catalog import Shape
 from cdc.errors import CdcError, LostOffsetError
@@ -55,6 +57,7 @@ class ClickHouseSink:
         self._paused = False
         self._failed: list[CdcError] = []
         self._stopping = False
+        metrics.WAITING.labels(TARGET).set_function(lambda: self.waits_for is not None)
         self._assigned = False  # asked of the consumer by its own thread only: it answers others between its polls
         self.rows = 0
         self.flushes = 0
@@ -112,14 +115,26 @@ class ClickHouseSink:
         if batch.gone:
             self._refuse_lost_topics(batch.gone)
         batch.keep(self._shapes)
+        began = time.monotonic()
         self._flusher.flush(batch, number.result(), self._shapes, self._stay_in_group)
         if self._paused:
             self._reader.resume(self._reader.assignment())
             self._paused = False
         positions.commit(self._reader, batch.offsets)
+        self._count(batch, time.monotonic() - began)
         self.rows += batch.count
         self.flushes += 1
         self.last_flush_at = time.time()
+
+    def _count(self, batch: Batch, seconds: float) -> None:
+        metrics.FLUSHES.labels(TARGET).inc()
+        metrics.FLUSH_ROWS.labels(TARGET).observe(batch.count)
+        metrics.FLUSH_SECONDS.labels(TARGET).observe(seconds)
+        metrics.CHANGE_BYTES.labels(TARGET).inc(batch.bytes)
+        for key, rows in chain(batch.rows.items(), batch.absent.items()):
+            metrics.CHANGES.labels(TARGET, key.topic).inc(len(rows))
+        for key, rows in batch.absent.items():
+            metrics.READ_AGAIN.labels(key.topic).inc(len(rows))
 
     def _gather(self, first: list[Message]) -> Batch:
         batch = Batch()
