@@ -33,11 +33,8 @@ def copied(make_source: MakeSource) -> ThrowAwaySource:
 def damage(target: Client, source: ThrowAwaySource, replacing: str, where: str) -> None:
     """Put wrong rows into the copy, under versions just above those they replace."""
     raw = f"raw_{source.name}.t"
-    settings = {"prefer_column_name_to_alias": 1}
-    target.command(
-        f"INSERT INTO {raw} SELECT * REPLACE ({replacing}, _version + 1 AS _version) FROM {raw} FINAL WHERE {where}",
-        settings=settings,
-    )
+    rows = f"(SELECT * FROM {raw} FINAL WHERE {where})"  # apart: a condition beside REPLACE sees the new values
+    target.command(f"INSERT INTO {raw} SELECT * REPLACE ({replacing}, _version + 1 AS _version) FROM {rows}")
 
 
 def repaired(source: ThrowAwaySource) -> MendedTable:
@@ -87,9 +84,9 @@ def test_any_kind_of_key_is_mended(make_source: MakeSource, target: Client, key:
     run(source, "DELETE FROM t WHERE v = 'v42'")
     assert verify_tables([source.name])[0].differing == 5
     raw = f"raw_{source.name}.t"
-    target.command(  # the row that the source has deleted lives on
-        f"INSERT INTO {raw} SELECT * REPLACE (0 AS _deleted, 'v42' AS v, _version + 1 AS _version) FROM {raw} WHERE _deleted AND v = ''",
-        settings={"prefer_column_name_to_alias": 1},
+    gone = f"(SELECT * FROM {raw} WHERE _deleted AND v = '')"  # the row that the source has deleted lives on
+    target.command(
+        f"INSERT INTO {raw} SELECT * REPLACE (0 AS _deleted, 'v42' AS v, _version + 1 AS _version) FROM {gone}"
     )
     mended = repaired(source)
     assert (mended.differing, mended.copied, mended.ended, mended.proof.equal) == (6, 5, 1, True)

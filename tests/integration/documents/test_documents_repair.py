@@ -1,5 +1,6 @@
 """Repair of documents: what differs is read anew, what has no root goes, the rest is left alone."""
 
+from importlib import import_module
 from uuid import uuid4
 
 import pytest
@@ -54,8 +55,9 @@ def test_wrong_missing_and_superfluous_documents_are_mended_and_the_rest_is_left
 
 
 def test_an_index_of_which_much_differs_is_written_whole(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cdc.documents.repair.FEW", 1)
-    monkeypatch.setattr("cdc.documents.repair.SHARE", 0.0)
+    repair = import_module("cdc.documents.repair")
+    monkeypatch.setattr(repair, "FEW", 1)
+    monkeypatch.setattr(repair, "SHARE", 0.0)
     with running(shop, GROUP):
         wares = [shop.add(71) for _ in range(3)]
         shop.settle(GROUP)
