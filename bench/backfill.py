@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from urllib.parse import urlencode, urlsplit
 
 import psutil
@@ -81,9 +82,7 @@ def _pipe(source: ThrowAwaySource, target: Client, rows: int) -> None:
     target.command("TRUNCATE TABLE raw_bench.pipe")
     bounds = [rows * n // AT_ONCE for n in range(AT_ONCE + 1)]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        for done in [
-            pool.submit(_stream, source.dsn, low, high) for low, high in zip(bounds, bounds[1:], strict=False)
-        ]:
+        for done in [pool.submit(_stream, source.dsn, low, high) for low, high in pairwise(bounds)]:
             done.result()
     _expect(_count(target, "pipe"), rows)
 

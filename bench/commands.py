@@ -8,6 +8,7 @@ import typer
 from bench import backfill as backfill_bench
 from bench import latency as latency_bench
 from bench import shop_latency
+from bench import verify as verify_bench
 from bench.report import report
 
 app = typer.Typer(no_args_is_help=True, help="Measure something beside its ceiling.")
@@ -38,4 +39,14 @@ def backfill(
 ) -> None:
     """Existing rows into ClickHouse, beside the bare pipe of COPY into INSERT."""
     if not report("backfill", backfill_bench.measure(rows), json_file):
+        raise typer.Exit(1)
+
+
+@app.command()
+def verify(
+    rows: Annotated[int, typer.Option(min=1000, help="rows of the table")] = 1_000_000,
+    json_file: JsonFile = None,
+) -> None:
+    """One altered cell found and mended while the table is written."""
+    if not report("verify", verify_bench.measure(rows), json_file):
         raise typer.Exit(1)

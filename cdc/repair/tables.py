@@ -17,8 +17,8 @@ from cdc.catalog import Shape
 from cdc.kafka import Kafka
 from cdc.repair.keys import mend
 from cdc.settings import settings
-from cdc.verify.comparing import MOST_DIFFERING, Comparison, Sides, compare, confirm
-from cdc.verify.tables import Say, TableProof, compare_tables, parts, pass_now, proof_of, record
+from cdc.verify.comparing import MOST_DIFFERING, Comparison, PassNow, Sides, compare, confirm
+from cdc.verify.tables import Say, TableProof, compare_tables, parts, pass_now, proof_of, record, without_parked
 
 FEW = 1_000
 """A table with no more differing keys than this is mended key by key, however small it is."""
@@ -83,7 +83,7 @@ def _repair_source(
                 mended = MendedTable(proof_of(shape, found))
             elif _many(found):
                 say(shape.topic, f"copying the whole table: {len(found.differing):,} keys or more differ")
-                mended = _resync(chosen, shape, found, source, target, again, patience, say, progress)
+                mended = _resync(chosen, shape, found, state, source, target, again, patience, say, progress)
             else:
                 say(shape.topic, f"mending {len(found.differing):,} keys")
                 mended = _mend(chosen, shape, found, state, source, target, again, patience, say)
@@ -100,9 +100,10 @@ def _resync(
     chosen: Chosen,
     shape: Shape,
     found: Comparison,
+    state: psycopg.Connection[Any],
     source: psycopg.Connection[Any],
     target: Client,
-    again: Any,
+    again: PassNow,
     patience: float,
     say: Say,
     progress: Progress,
@@ -111,7 +112,8 @@ def _resync(
     [copied] = backfill(chosen.file, [shape], chosen.known.epoch, dsn, target, progress, anew=True)
     with source_database.reading(chosen.file, shape.qualified):
         proven = compare(Sides(shape, source, target), again(), again, patience, partial(say, shape.topic))
-    return MendedTable(proof_of(shape, proven), len(found.differing), copied.rows, copied.ended, resynced=True)
+    proof = proof_of(shape, without_parked(proven, shape, state, source))
+    return MendedTable(proof, len(found.differing), copied.rows, copied.ended, resynced=True)
 
 
 def _mend(
@@ -121,7 +123,7 @@ def _mend(
     state: psycopg.Connection[Any],
     source: psycopg.Connection[Any],
     target: Client,
-    again: Any,
+    again: PassNow,
     patience: float,
     say: Say,
 ) -> MendedTable:

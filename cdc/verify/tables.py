@@ -115,7 +115,7 @@ def compare_tables(
         again = partial(pass_now, chosen, source, kafka, [shape.topic], patience)
         with source_database.reading(chosen.file, shape.qualified):
             found = compare(Sides(shape, source, target), lsn, again, patience, partial(say, shape.topic))
-        yield shape, _without_parked(found, shape, state, source)
+        yield shape, without_parked(found, shape, state, source)
 
 
 def pass_now(chosen: Chosen, source: psycopg.Connection[Any], kafka: Kafka, topics: list[str], patience: float) -> int:
@@ -125,9 +125,10 @@ def pass_now(chosen: Chosen, source: psycopg.Connection[Any], kafka: Kafka, topi
     return lsn
 
 
-def _without_parked(
+def without_parked(
     found: Comparison, shape: Shape, state: psycopg.Connection[Any], source: psycopg.Connection[Any]
 ) -> Comparison:
+    """The comparison with the keys that wait in the dead letters counted apart."""
     letters = dead_letters.open_keys(state, "clickhouse").get((shape.source, shape.qualified))
     if not letters:
         return found

@@ -111,6 +111,7 @@ def test_whom_the_fence_waits_for_is_named(make_source: MakeSource) -> None:
             slow.execute("INSERT INTO t VALUES (1, 'slow')")
             with pytest.raises(TransientError, match=f"pid {slow.info.backend_pid} in {source.name}"):
                 raise_fence(connection, patience=0.2)
+            slow.rollback()
         with prepared(source) as commit:
             with pytest.raises(TransientError, match=f"prepared transaction 'half' in {source.name}"):
                 raise_fence(connection, patience=0.2)
