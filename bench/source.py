@@ -57,13 +57,14 @@ class ThrowAwaySource:
 
 
 @contextmanager
-def throw_away_source(name: str, tables: str, documents: str = "") -> Iterator[ThrowAwaySource]:
+def throw_away_source(name: str, tables: str, documents: str = "", rest: str = "") -> Iterator[ThrowAwaySource]:
     """Create the database with the given DDL, for the caller to apply; afterwards remove every trace.
 
     Args:
         name: of the source and of its database.
         tables: DDL of the source's tables.
         documents: YAML of the source file's ``documents:`` part, or nothing.
+        rest: YAML of further parts of the source file.
     """
     admin = os.environ["POSTGRES_ADMIN_DSN"]
     parts = {key: str(value) for key, value in conninfo_to_dict(admin).items()}
@@ -75,7 +76,7 @@ def throw_away_source(name: str, tables: str, documents: str = "") -> Iterator[T
         connection.execute(tables.encode())
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{name}.yaml"
-        path.write_text(f"source: {name}\ndsn: {dsn}\ntables: ['public.*']\ntargets: {targets}\n{documents}")
+        path.write_text(f"source: {name}\ndsn: {dsn}\ntables: ['public.*']\ntargets: {targets}\n{documents}\n{rest}")
         source = ThrowAwaySource(name, dsn, source_file.load(path), path)
         try:
             yield source

@@ -1,15 +1,20 @@
 """Table shapes as the source's catalog gives them: columns with types, the primary key, the replica identity.
 
-The catalog is the only authority on shapes; nothing is guessed from events.
+The catalog is the only authority on shapes; nothing is guessed from events. What a source file declares about columns
+is laid over them here, so that every path sees the same columns.
 """
 
 import fnmatch
 import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import psycopg
-from psycopg.rows import class_row, dict_row
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from cdc.source_file import TableColumns
 
 ReplicaIdentity = Literal["default", "nothing", "full", "index"]
 _IDENTITIES: dict[str, ReplicaIdentity] = {"d": "default", "n": "nothing", "f": "full", "i": "index"}
@@ -17,7 +22,16 @@ _IDENTITIES: dict[str, ReplicaIdentity] = {"d": "default", "n": "nothing", "f": 
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its name, the type's catalog name (``int4``, ``numeric``, ``_text``) and modifiers."""
+    """One column.
+
+    Attributes:
+        type: the catalog's name of its type (``int4``, ``numeric``, ``_text``, a composite's own name; ``enum`` for all
+            enums); of a domain, the type that it is over.
+        precision, scale: of a numeric, or of an array of them, as declared.
+        element: of an array, the name of its elements' type.
+        dimensions: of an array, as declared; PostgreSQL does not hold values to it.
+        stored_as: what the source file declares in place of the usual mapping.
+    """
 
     name: str
     type: str
@@ -25,11 +39,18 @@ class Column:
     precision: int | None = None
     scale: int | None = None
     generated: bool = False
+    element: str | None = None
+    dimensions: int = 0
+    stored_as: str | None = None
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A captured table: where it is, its columns in catalog order, its key in key order."""
+    """A captured table: where it is, its columns in catalog order, its key in key order.
+
+    ``replica_identity`` of a partitioned table is that of its leaves, as their rows are what is logged: the weakest.
+    ``generated`` names the columns that are left out because they are computed.
+    """
 
     source: str
     schema: str
@@ -38,6 +59,14 @@ class Shape:
     key: tuple[str, ...]
     replica_identity: ReplicaIdentity = "default"
     deferrable_key: bool = field(default=False)
+    generated: tuple[str, ...] = ()
+    partitioned: bool = False
+
+    @property
+    def rows(self) -> sql.Composable:
+        """What to select from in the source: the table without those that inherit from it, which are tables of their own."""
+        table = sql.Identifier(self.schema, self.table)
+        return table if self.partitioned else sql.SQL("ONLY {}").format(table)
 
     @property
     def qualified(self) -> str:
@@ -69,7 +98,7 @@ class Shape:
         """A JSON-ready form, kept in the engine's state."""
         return {
             "source": self.source, "schema": self.schema, "table": self.table, "key": list(self.key),
-            "replica_identity": self.replica_identity,
+            "replica_identity": self.replica_identity, "partitioned": self.partitioned,
             "columns": [vars(column) for column in self.columns],
         }  # fmt: skip
 
@@ -82,12 +111,14 @@ class Shape:
             table=document["table"],
             key=tuple(document["key"]),
             replica_identity=document["replica_identity"],
+            partitioned=document.get("partitioned", False),
             columns=tuple(Column(**column) for column in document["columns"]),
         )
 
 
 _TABLES = """
-SELECT n.nspname AS schema, c.relname AS table, c.oid::int8 AS oid, c.relreplident::text AS identity,
+SELECT n.nspname AS schema, c.relname AS table, c.oid::int8 AS oid, c.relkind = 'p' AS partitioned,
+       coalesce(leaves.identity, c.relreplident::text) AS identity,
        i.indisprimary IS TRUE AND NOT i.indimmediate AS deferrable_key,
        coalesce((SELECT array_agg(a.attname::text ORDER BY k.n)
                  FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, n)
@@ -95,43 +126,79 @@ SELECT n.nspname AS schema, c.relname AS table, c.oid::int8 AS oid, c.relreplide
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary
+LEFT JOIN LATERAL (
+    SELECT CASE WHEN bool_or(l.relreplident = 'n') THEN 'n' WHEN count(DISTINCT l.relreplident) = 1 THEN min(l.relreplident::text)
+                ELSE 'd' END AS identity
+    FROM pg_partition_tree(c.oid) t JOIN pg_class l ON l.oid = t.relid
+    WHERE t.isleaf AND c.relkind = 'p' HAVING count(*) > 0) leaves ON true
 WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence = 'p'
   AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
 ORDER BY 1, 2
 """
 
+# A domain, of a domain or not, is what it is over; its modifier is the innermost that is set. Only hstore is not looked
+# for behind a domain: its number differs by database, and Debezium's messages know a domain by its own name alone.
 _COLUMNS = """
-SELECT a.attname AS name,
-       CASE t.typtype WHEN 'e' THEN 'enum' ELSE t.typname END AS type, NOT a.attnotnull AS nullable, a.attgenerated <> '' AS generated,
-       CASE WHEN t.typname = 'numeric' AND a.atttypmod > 0 THEN (a.atttypmod - 4) >> 16 & 65535 END AS precision,
-       CASE WHEN t.typname = 'numeric' AND a.atttypmod > 0 THEN a.atttypmod - 4 & 2047 END AS scale
-FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
-WHERE a.attrelid = %s AND a.attnum > 0 AND NOT a.attisdropped
-ORDER BY a.attnum
+WITH RECURSIVE base (type, over, modifier) AS (
+    SELECT oid, oid, NULL::int4 FROM pg_type
+    UNION ALL
+    SELECT b.type, d.typbasetype, coalesce(nullif(d.typtypmod, -1), b.modifier)
+    FROM base b JOIN pg_type d ON d.oid = b.over AND d.typtype = 'd'
+), kind AS (
+    SELECT b.type, b.modifier, t.oid,
+           CASE WHEN t.typtype = 'e' THEN 'enum' WHEN b.type <> b.over AND t.typname = 'hstore' THEN 'domain over hstore'
+                ELSE t.typname END::text AS name
+    FROM base b JOIN pg_type t ON t.oid = b.over AND t.typtype <> 'd'
+)
+SELECT a.attrelid::int8 AS oid, a.attname::text AS name, whole.name AS type, NOT a.attnotnull AS nullable,
+       a.attgenerated <> '' AS generated, part.name AS element, greatest(a.attndims, own.typndims)::int4 AS dimensions,
+       (m.typmod - 4) >> 16 & 65535 AS precision, (((m.typmod - 4) & 2047) # 1024) - 1024 AS scale
+FROM pg_attribute a
+JOIN pg_type own ON own.oid = a.atttypid
+JOIN kind whole ON whole.type = a.atttypid
+LEFT JOIN pg_type of ON of.typarray = whole.oid
+LEFT JOIN kind part ON part.type = of.oid
+LEFT JOIN LATERAL (
+    SELECT coalesce(nullif(a.atttypmod, -1), whole.modifier, part.modifier) AS typmod
+    WHERE coalesce(part.name, whole.name) = 'numeric') m ON m.typmod >= 4
+WHERE a.attrelid = ANY(%s) AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attrelid, a.attnum
 """
 
 
-def read_shapes(connection: psycopg.Connection[Any], source: str) -> list[Shape]:
+def read_shapes(
+    connection: psycopg.Connection[Any], source: str, declared: Mapping[str, TableColumns] | None = None
+) -> list[Shape]:
     """The shape of every ordinary or partitioned table of the database, outside the system's schemas.
 
-    Generated columns are left out: PostgreSQL before 18 does not replicate them, so neither path may carry them.
+    Generated columns are left out: PostgreSQL before 18 does not replicate them, and later versions only when asked, so
+    neither path carries them. ``declared`` is the ``columns:`` part of the source file: what it excludes is left out,
+    too; names in it that do not exist are passed over here and refused by `cdc.connect.inspection`.
     """
+    with connection.cursor(row_factory=dict_row) as cursor:
+        tables = cursor.execute(_TABLES).fetchall()
+        columns: dict[int, list[Column]] = {table["oid"]: [] for table in tables}
+        for column in cursor.execute(_COLUMNS, [list(columns)]).fetchall():
+            columns[column.pop("oid")].append(Column(**column))
     shapes = []
-    with connection.cursor(row_factory=dict_row) as tables:
-        for table in tables.execute(_TABLES).fetchall():
-            with connection.cursor(row_factory=class_row(Column)) as columns:
-                found = columns.execute(_COLUMNS, [table["oid"]]).fetchall()
-            shapes.append(
-                Shape(
-                    source=source,
-                    schema=table["schema"],
-                    table=table["table"],
-                    columns=tuple(column for column in found if not column.generated),
-                    key=tuple(table["key"]),
-                    replica_identity=_IDENTITIES[table["identity"]],
-                    deferrable_key=bool(table["deferrable_key"]),
-                )
+    for table in tables:
+        wishes = (declared or {}).get(f"{table['schema']}.{table['table']}", TableColumns())
+        found = [column for column in columns[table["oid"]] if column.name not in wishes.exclude]
+        shapes.append(
+            Shape(
+                source=source,
+                schema=table["schema"],
+                table=table["table"],
+                columns=tuple(
+                    replace(column, stored_as=wishes.types.get(column.name)) for column in found if not column.generated
+                ),
+                key=wishes.key or tuple(table["key"]),
+                replica_identity=_IDENTITIES[table["identity"]],
+                deferrable_key=bool(table["deferrable_key"]) and not wishes.key,
+                partitioned=table["partitioned"],
+                generated=tuple(column.name for column in found if column.generated),
             )
+        )
     return shapes
 
 

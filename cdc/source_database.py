@@ -10,6 +10,9 @@ from cdc.errors import CdcError, PermanentError, TransientError
 from cdc.source_file import SourceFile
 from cdc.version import parse_lsn
 
+SPELLING = "-c intervalstyle=postgres -c bytea_output=hex -c extra_float_digits=1"
+"""Settings that decide how values are written as text, the same for COPY and for the connector's own session."""
+
 
 def connect(file: SourceFile) -> psycopg.Connection[Any]:
     """A session on the source, in autocommit, in UTC, that sees every row.
@@ -26,7 +29,7 @@ def connect(file: SourceFile) -> psycopg.Connection[Any]:
             autocommit=True,
             connect_timeout=10,
             application_name="millrace",
-            options="-c row_security=off -c timezone=UTC -c datestyle=ISO,YMD -c synchronous_commit=on -c extra_float_digits=1",
+            options=f"-c row_security=off -c timezone=UTC -c datestyle=ISO,YMD -c synchronous_commit=on {SPELLING}",
         )
     except psycopg.OperationalError as error:
         reason = " ".join(str(error).split())

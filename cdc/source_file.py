@@ -10,18 +10,41 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cdc.errors import ConfigurationError
 
 Target = Literal["clickhouse", "elasticsearch"]
 
 
+class TableColumns(BaseModel):
+    """What a source file says about the columns of one table.
+
+    ``types`` maps a column to what it is kept as instead of its usual type (docs/types.md); ``key`` names the columns of
+    a unique key to use in place of the primary key; ``exclude`` names columns that reach no copy.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    types: dict[str, str] = {}
+    key: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_use_each(self) -> "TableColumns":
+        used = [name for name in (*self.types, *self.key) if name in self.exclude]
+        if used:
+            raise ValueError(f"{', '.join(used)} cannot be excluded and used as well")
+        if doubled := [name for name in self.key if self.key.count(name) > 1]:
+            raise ValueError(f"key names {doubled[0]} twice")
+        return self
+
+
 class SourceFile(BaseModel):
     """The content of one source file.
 
-    ``tables`` and ``exclude`` are globs over ``schema.table``; ``documents`` holds trees in PGSync's node format, read
-    by `cdc.documents.trees`.
+    ``tables`` and ``exclude`` are globs over ``schema.table``; ``columns`` is by ``schema.table``; ``documents`` holds
+    trees in PGSync's node format, read by `cdc.documents.trees`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -32,6 +55,7 @@ class SourceFile(BaseModel):
     exclude: tuple[str, ...] = ()
     targets: tuple[Target, ...] = ("clickhouse",)
     documents: tuple[dict[str, Any], ...] = ()
+    columns: dict[str, TableColumns] = {}
 
     @property
     def conninfo(self) -> str:
@@ -87,7 +111,9 @@ def load(path: Path) -> SourceFile:
         file = SourceFile.model_validate(document)
         _ = file.conninfo
     except ValidationError as error:
-        wrong = "; ".join(f"`{'.'.join(map(str, e['loc']))}`: {_reason(e['type'], e['msg'])}" for e in error.errors())
+        wrong = "; ".join(
+            f"`{'.'.join(map(str, e['loc']))}`: {_reason(e['type'], e['msg'], e['loc'])}" for e in error.errors()
+        )
         raise ConfigurationError(f"{path}: {wrong}") from None
     except ConfigurationError as error:
         raise ConfigurationError(f"{path}: {error}") from None
@@ -107,7 +133,8 @@ def load_all(paths: list[Path] | None, folder: str) -> list[SourceFile]:
     return files
 
 
-def _reason(kind: str, message: str) -> str:
+def _reason(kind: str, message: str, where: tuple[int | str, ...]) -> str:
     if kind == "extra_forbidden":
-        return f"unknown key; known are {', '.join(SourceFile.model_fields)}"
-    return message
+        form = TableColumns if where[0] == "columns" else SourceFile
+        return f"unknown key; known are {', '.join(form.model_fields)}"
+    return message.removeprefix("Value error, ")

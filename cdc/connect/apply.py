@@ -12,6 +12,7 @@ from psycopg import sql
 from cdc import documents, source_database
 from cdc import state as engine_state
 from cdc.backfill.copy import Copied, Progress, backfill
+from cdc.catalog import Shape
 from cdc.clickhouse import quote
 from cdc.connect.client import ConnectClient
 from cdc.connect.plan import Plan
@@ -84,7 +85,7 @@ def _capture(
 
 def _publish(plan: Plan, source: psycopg.Connection[Any]) -> None:
     publication = sql.Identifier(plan.file.publication)
-    tables = [sql.Identifier(shape.schema, shape.table) for shape in plan.publish]
+    tables = [_published(plan, shape) for shape in plan.publish]
     if plan.new_publication:
         statement = sql.SQL("CREATE PUBLICATION {} FOR TABLE {} WITH (publish_via_partition_root = true)")
         source.execute(statement.format(publication, sql.SQL(", ").join(tables)))
@@ -93,6 +94,15 @@ def _publish(plan: Plan, source: psycopg.Connection[Any]) -> None:
     for name in plan.unpublish:
         table = sql.Identifier(*name.split(".", 1))
         source.execute(sql.SQL("ALTER PUBLICATION {} DROP TABLE {}").format(publication, table))
+
+
+def _published(plan: Plan, shape: Shape) -> sql.Composable:
+    """The table, with the list of its columns where some are excluded: those never leave the source."""
+    table = sql.SQL("ONLY {}").format(sql.Identifier(shape.schema, shape.table))
+    if shape.qualified not in plan.file.columns or not plan.file.columns[shape.qualified].exclude:
+        return table
+    columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in shape.columns)
+    return sql.SQL("{} ({})").format(table, columns)
 
 
 def _wait_until_running(connect: ConnectClient, name: str) -> None:

@@ -1,7 +1,10 @@
 """The Debezium connector's configuration, from a source file; one place for every setting and its reason."""
 
+import re
+
 from psycopg.conninfo import conninfo_to_dict
 
+from cdc import source_database
 from cdc.settings import CdcSettings
 from cdc.source_file import SourceFile
 
@@ -13,49 +16,61 @@ OLD_KEY_HEADER = "__debezium.oldkey"
 def connector_config(file: SourceFile, epoch: int, config: CdcSettings) -> dict[str, str]:
     """The configuration to PUT for this source, as Connect returns it (all values strings)."""
     dsn = conninfo_to_dict(file.conninfo)
-    return {
-        "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
-        "tasks.max": "1",
-        "database.hostname": str(dsn.get("host", "127.0.0.1")),
-        "database.port": str(dsn.get("port", 5432)),
-        "database.user": str(dsn["user"]),
-        "database.password": f"${{file:{config.connect_secrets_file}:{file.source}_password}}",  # else the REST API shows it
-        "database.dbname": str(dsn["dbname"]),
-        "topic.prefix": file.source,
-        "plugin.name": "pgoutput",
-        "slot.name": file.slot,
-        "publication.name": file.publication,
-        "publication.autocreate.mode": "disabled",  # the publication is ours, and the only filter
-        "snapshot.mode": "no_data",  # rows come by the backfill
-        "skipped.operations": "none",  # truncates are skipped by default
-        # Spellings that ClickHouse reads exactly, and that equal those of COPY.
-        "decimal.handling.mode": "string",
-        "time.precision.mode": "isostring",
-        "interval.handling.mode": "string",
-        "binary.handling.mode": "hex",
-        "hstore.handling.mode": "json",
-        "unavailable.value.placeholder": PLACEHOLDER,
-        "tombstones.on.delete": "false",
-        # An idle database must not hold WAL: a message of our own moves the slot, and needs no table in the source.
-        "heartbeat.interval.ms": "5000",
-        "heartbeat.action.query": "select pg_logical_emit_message(true, 'millrace.heartbeat', '')",
-        "transforms": "epoch",
-        "transforms.epoch.type": "org.apache.kafka.connect.transforms.InsertHeader",
-        "transforms.epoch.header": EPOCH_HEADER,
-        "transforms.epoch.value.literal": str(epoch),
-        "poll.interval.ms": "10",
-        "max.batch.size": "2048",
-        "max.queue.size": "8192",
-        "producer.override.linger.ms": "5",
-        "producer.override.batch.size": "524288",
-        "producer.override.compression.type": "lz4",
-        "producer.override.acks": "all",
-        "producer.override.enable.idempotence": "true",
-        "key.converter": "org.apache.kafka.connect.json.JsonConverter",
-        "key.converter.schemas.enable": "false",
-        "value.converter": "org.apache.kafka.connect.json.JsonConverter",
-        "value.converter.schemas.enable": "false",
-        "topic.creation.default.replication.factor": "1",
-        "topic.creation.default.partitions": str(config.cdc_topic_partitions),
-        "topic.creation.default.compression.type": "producer",
-    }
+    keys = {name: columns.key for name, columns in file.columns.items() if columns.key}
+    declared_keys = {"message.key.columns": ";".join(_message_key(*key) for key in keys.items())} if keys else {}
+    return (
+        declared_keys
+        | {
+            "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
+            "tasks.max": "1",
+            "database.hostname": str(dsn.get("host", "127.0.0.1")),
+            "database.port": str(dsn.get("port", 5432)),
+            "database.user": str(dsn["user"]),
+            "database.password": f"${{file:{config.connect_secrets_file}:{file.source}_password}}",  # else the REST API shows it
+            "database.dbname": str(dsn["dbname"]),
+            "topic.prefix": file.source,
+            "plugin.name": "pgoutput",
+            "slot.name": file.slot,
+            "publication.name": file.publication,
+            "publication.autocreate.mode": "disabled",  # the publication is ours, and the only filter
+            "snapshot.mode": "no_data",  # rows come by the backfill
+            "skipped.operations": "none",  # truncates are skipped by default
+            # PostgreSQL's own text for every type that Debezium would spell otherwise or lose; needs our jar beside Debezium's.
+            "converters": "text",
+            "text.type": "millrace.PostgresText",
+            "text.absent": PLACEHOLDER,
+            "include.unknown.datatypes": "true",  # else columns of types that Debezium does not know are left out silently
+            "driver.options": source_database.SPELLING,
+            "value.converter.replace.null.with.default": "false",  # else a NULL in a column with a DEFAULT becomes the default
+            "key.converter.replace.null.with.default": "false",
+            "unavailable.value.placeholder": PLACEHOLDER,
+            "tombstones.on.delete": "false",
+            # An idle database must not hold WAL: a message of our own moves the slot, and needs no table in the source.
+            "heartbeat.interval.ms": "5000",
+            "heartbeat.action.query": "select pg_logical_emit_message(true, 'millrace.heartbeat', '')",
+            "transforms": "epoch",
+            "transforms.epoch.type": "org.apache.kafka.connect.transforms.InsertHeader",
+            "transforms.epoch.header": EPOCH_HEADER,
+            "transforms.epoch.value.literal": str(epoch),
+            "poll.interval.ms": "10",
+            "max.batch.size": "2048",
+            "max.queue.size": "8192",
+            "producer.override.linger.ms": "5",
+            "producer.override.batch.size": "524288",
+            "producer.override.compression.type": "lz4",
+            "producer.override.acks": "all",
+            "producer.override.enable.idempotence": "true",
+            "key.converter": "org.apache.kafka.connect.json.JsonConverter",
+            "key.converter.schemas.enable": "false",
+            "value.converter": "org.apache.kafka.connect.json.JsonConverter",
+            "value.converter.schemas.enable": "false",
+            "topic.creation.default.replication.factor": "1",
+            "topic.creation.default.partitions": str(config.cdc_topic_partitions),
+            "topic.creation.default.compression.type": "producer",
+        }
+    )
+
+
+def _message_key(table: str, columns: tuple[str, ...]) -> str:
+    """Debezium's form: a regular expression for the table, then its columns; by them it notices that a key changes."""
+    return f"{re.escape(table)}:{','.join(columns)}"

@@ -6,9 +6,14 @@ from typing import Any
 import psycopg
 
 from cdc.catalog import Shape, matching, read_shapes
+from cdc.connect.identity import identity_problems
+from cdc.connect.rights import server_problems, table_problems
 from cdc.errors import ConfigurationError
 from cdc.source_file import SourceFile
 from cdc.types import clickhouse_type
+
+_COLUMN_LISTS = 150000
+"""Server version from which a publication can leave out columns."""
 
 
 @dataclass(frozen=True)
@@ -21,60 +26,73 @@ class Inspection:
 
 def inspect(file: SourceFile, source: psycopg.Connection[Any]) -> Inspection:
     """Read the catalog and judge each selected table; nothing is changed."""
-    everything = read_shapes(source, file.source)
+    everything = read_shapes(source, file.source, file.columns)
     excluded = {shape.qualified for shape in matching(everything, file.exclude)}
     selected = tuple(shape for shape in matching(everything, file.tables) if shape.qualified not in excluded)
-    problems = _server(file, source)
+    problems = server_problems(file, source)
     for glob in file.tables:
         if not matching(everything, (glob,)):
             known = ", ".join(shape.qualified for shape in everything) or "none"
             problems.append(f"`tables`: nothing matches {glob!r}; the database has {known}")
+    problems += _declared_for_nothing(file, source, selected)
     for shape in selected:
-        problems += _table(shape)
+        wishes = file.columns.get(shape.qualified)
+        problems += identity_problems(source, shape, declared=wishes is not None and bool(wishes.key))
+        problems += table_problems(file, source, shape)
+        problems += _column_problems(file, source, shape)
     problems += _collisions(selected)
     return Inspection(selected, tuple(f"source {file.source}: {problem}" for problem in problems))
 
 
-def _server(file: SourceFile, source: psycopg.Connection[Any]) -> list[str]:
-    row = source.execute(
-        """
-        SELECT current_setting('wal_level'), r.rolreplication OR r.rolsuper, r.rolname::text,
-               has_database_privilege(current_database(), 'CREATE'),
-               (SELECT count(*) FROM pg_replication_slots WHERE slot_name <> %s) < current_setting('max_replication_slots')::int
-        FROM pg_roles r WHERE r.rolname = current_user
-        """,
-        [file.slot],
-    ).fetchone()
-    assert row is not None
-    level, may_replicate, role, may_create, slot_free = row
+def _declared_for_nothing(file: SourceFile, source: psycopg.Connection[Any], shapes: tuple[Shape, ...]) -> list[str]:
+    """What the part ``columns:`` names and the captured tables do not have."""
     problems = []
-    if level != "logical":
-        problems.append(f"the server runs with wal_level={level}; set wal_level=logical and restart it")
-    if not may_replicate:
-        problems.append(f"role {role} may not replicate; ALTER ROLE {role} REPLICATION")
-    if not may_create:
-        problems.append(f"role {role} may not create a publication; GRANT CREATE ON DATABASE ... TO {role}")
-    if not slot_free:
-        problems.append("no replication slot is free; raise max_replication_slots and restart the server")
+    plain = {shape.qualified: shape for shape in read_shapes(source, file.source)}
+    captured = {shape.qualified for shape in shapes}
+    for table, wishes in file.columns.items():
+        if table not in captured:
+            reason = "is not captured" if table in plain else "does not exist"
+            problems.append(f"`columns.{table}`: the table {reason}")
+            continue
+        shape = plain[table]
+        known = [column.name for column in shape.columns]
+        for part, names in (("types", wishes.types), ("key", wishes.key), ("exclude", wishes.exclude)):
+            for name in names:
+                if name not in known and not (part == "exclude" and name in shape.generated):
+                    kind = (
+                        "is generated" if name in shape.generated else f"does not exist; there are {', '.join(known)}"
+                    )
+                    problems.append(f"`columns.{table}.{part}`: the column {name} {kind}")
     return problems
 
 
-def _table(shape: Shape) -> list[str]:
+def _column_problems(file: SourceFile, source: psycopg.Connection[Any], shape: Shape) -> list[str]:
     problems = []
-    if not shape.key:
-        problems.append(
-            f"{shape.qualified} has no primary key, so its changes cannot be told apart; add one, or `exclude` the table"
-        )
-    if shape.deferrable_key:
-        problems.append(
-            f"{shape.qualified} has a deferrable primary key, which cannot identify changes; make it immediate, or `exclude` the table"
-        )
     for column in shape.columns:
         try:
             clickhouse_type(column)
         except ConfigurationError as error:
-            problems.append(f"{shape.qualified}: {error}")
+            problems.append(f"`columns.{shape.qualified}.types`: {error}")
+    if any("money" in (column.type, column.element) for column in shape.columns):
+        problems += _money_problems(source, shape)
+    wishes = file.columns.get(shape.qualified)
+    if wishes is not None and wishes.exclude:
+        if source.info.server_version < _COLUMN_LISTS:
+            problems.append(f"`columns.{shape.qualified}.exclude` needs PostgreSQL 15 or newer")
+        elif shape.replica_identity == "full":
+            problems.append(
+                f"`columns.{shape.qualified}.exclude`: {shape.qualified} has REPLICA IDENTITY FULL, and PostgreSQL would refuse its "
+                "updates while a column of that is not published; use the primary key or an index instead"
+            )
     return problems
+
+
+def _money_problems(source: psycopg.Connection[Any], shape: Shape) -> list[str]:
+    row = source.execute("SELECT 1234.5::numeric::money::text, current_setting('lc_monetary')").fetchone()
+    assert row is not None
+    if row[0] == "$1,234.50":
+        return []
+    return [f"{shape.qualified}: money is written {row[0]} here (lc_monetary {row[1]}); only $1,234.50 is understood"]
 
 
 def _collisions(shapes: tuple[Shape, ...]) -> list[str]:

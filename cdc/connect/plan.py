@@ -53,7 +53,7 @@ class Plan:
         name = self.file.source
         return [
             *([f"take over the source file of {name}"] if self.new_definition else []),
-            *(f"create raw table {raw_table.qualified(shape)}" for shape in self.new_raw_tables),
+            *(f"create raw table {raw_table.qualified(shape)}{_left_out(shape)}" for shape in self.new_raw_tables),
             *(f"create topic {topic}" for topic in self.new_topics),
             *([f"create publication {self.file.publication} in {name}"] if self.new_publication else []),
             *(f"publish {shape.qualified}" for shape in self.publish),
@@ -65,6 +65,10 @@ class Plan:
             *(f"copy existing rows of {shape.qualified}" for shape in self.copy),
             *(f"load the documents of index {tree.index}" for tree in self.load),
         ]
+
+
+def _left_out(shape: Shape) -> str:
+    return f", without the generated columns {', '.join(shape.generated)}" if shape.generated else ""
 
 
 def make_plan(

@@ -64,7 +64,7 @@ def load_trees(source: SourceFile, connection: psycopg.Connection[Any]) -> tuple
     doubled = {form.index for form in forms if sum(other.index == form.index for other in forms) > 1}
     if doubled:
         raise ConfigurationError(f"source {source.source}: two trees write the index {', '.join(sorted(doubled))}")
-    shapes = read_shapes(connection, source.source)
+    shapes = read_shapes(connection, source.source, source.columns)
     constraints = read_constraints(connection)
     return tuple(resolve(source.source, form, shapes, constraints) for form in forms)
 

@@ -8,7 +8,6 @@ from collections.abc import Collection
 from typing import Any
 
 import psycopg
-from psycopg import sql
 
 from cdc.backfill.chunks import copy_where
 from cdc.backfill.copy import PIECE_BYTES, insert, writer_name
@@ -38,12 +37,11 @@ def mend(sides: Sides, differing: Collection[Key], epoch: int, state: psycopg.Co
     highest = max(highest_version(target, shape, keys.target_condition(shape, lot)) for lot in keys.batches(differing))
     stamp = Version(epoch, raise_fence(sides.source), 0)
     refuse_missed_epoch(shape, highest, stamp)
-    table = sql.Identifier(shape.schema, shape.table)
     copied = ended = 0
     for lot in keys.batches(differing):
         there = sides.source_rows(lot)
         for condition in keys.present_conditions(shape, there):
-            for piece in read(sides.source, copy_where(shape, table, condition), PIECE_BYTES):
+            for piece in read(sides.source, copy_where(shape, shape.rows, condition), PIECE_BYTES):
                 insert(target, state, shape, stamp.pack(), piece.body)
                 copied += piece.rows
         if gone := [key for key in lot if key not in there]:

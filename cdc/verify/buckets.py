@@ -98,7 +98,7 @@ def choose(source: psycopg.Connection[Any], target: Client, shape: Shape) -> Buc
     if first.type not in _INTEGERS:
         return by_hash(shape, rows)
     bounds = sql.SQL("SELECT min({column}), max({column}) FROM {table}").format(
-        column=sql.Identifier(first.name), table=sql.Identifier(shape.schema, shape.table)
+        column=sql.Identifier(first.name), table=shape.rows
     )
     ours = source.execute(bounds).fetchone()
     column = quote(first.name)

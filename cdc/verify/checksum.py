@@ -39,7 +39,7 @@ def source_checksums(source: psycopg.Connection[Any], buckets: Buckets) -> dict[
     """Checksum of every bucket of the source table that holds rows."""
     statement = sql.SQL(
         "SELECT {bucket}, count(*), sum(('x' || left(md5({row}), 16))::bit(64)::int8) FROM {table} GROUP BY 1"
-    ).format(bucket=buckets.source(), row=spelling.source_row(buckets.shape.columns), table=_table(buckets.shape))
+    ).format(bucket=buckets.source(), row=spelling.source_row(buckets.shape.columns), table=buckets.shape.rows)
     return {bucket: Checksum(rows, int(digests)) for bucket, rows, digests in source.execute(statement)}
 
 
@@ -61,7 +61,7 @@ def source_digests(source: psycopg.Connection[Any], shape: Shape, condition: sql
         keys=sql.SQL(", ").join(spelling.source_text(column) for column in columns),
         natives=sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(column.name)) for column in columns),
         row=spelling.source_row(shape.columns),
-        table=_table(shape),
+        table=shape.rows,
         condition=condition,
     )
     return {tuple(key): Digest(text, tuple(native)) for key, native, text in source.execute(statement)}
@@ -73,7 +73,3 @@ def target_digests(target: Client, shape: Shape, condition: str) -> dict[Key, Di
     row = f"lower(hex(MD5({spelling.target_row(shape.columns)})))"
     statement = f"SELECT [{keys}], {row} FROM {qualified(shape)} FINAL WHERE {condition}"
     return {tuple(key): Digest(text) for key, text in target.query(statement, settings=_SETTINGS).result_rows}
-
-
-def _table(shape: Shape) -> sql.Identifier:
-    return sql.Identifier(shape.schema, shape.table)

@@ -10,7 +10,7 @@ from psycopg import sql
 
 from cdc.catalog import Column
 from cdc.clickhouse import quote
-from cdc.types import mapping
+from cdc.types import in_source, mapping
 
 # Types whose texts have no comma and are never the mark of NULL.
 _PLAIN = {"int2", "int4", "int8", "bool", "uuid", "date", "timestamp", "timestamptz", "float4", "float8", "numeric"}
@@ -18,7 +18,7 @@ _PLAIN = {"int2", "int4", "int8", "bool", "uuid", "date", "timestamp", "timestam
 
 def source_text(column: Column) -> sql.Composable:
     """The column's value as text, in the source's SQL."""
-    return sql.SQL(mapping(column).digest_source("{}")).format(sql.Identifier(column.name))
+    return in_source(mapping(column).digest_source, column)
 
 
 def target_text(column: Column) -> str:

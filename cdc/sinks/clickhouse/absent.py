@@ -20,7 +20,7 @@ from cdc.catalog import Shape
 from cdc.errors import TransientError
 from cdc.message_keys import populated
 from cdc.sinks.clickhouse.messages import InsertKey, Row
-from cdc.types import mapping
+from cdc.types import in_source, mapping
 
 _PATIENCE = 60.0
 _POLL = 0.005
@@ -69,14 +69,12 @@ def _wait_until_visible(source: psycopg.Connection[Any], transactions: set[int])
 def _statement(shape: Shape, keys: list[bytes]) -> sql.Composed:
     """COPY of (number of the key, columns) of the rows with these keys; the table's own row type reads the keys' JSON."""
     return sql.SQL(
-        'COPY (SELECT "_millrace_n", {values} FROM (SELECT e.n AS "_millrace_n", t.* '
+        'COPY (SELECT "_millrace_n", {values} FROM (SELECT e."_millrace_n", t.* '
         "FROM {keys} JOIN {table} AS t ON {same}) AS r"
         ") TO STDOUT (FORMAT text)"
     ).format(
-        values=sql.SQL(", ").join(
-            sql.SQL(mapping(column).copy("{}")).format(sql.Identifier(column.name)) for column in shape.columns
-        ),
+        values=sql.SQL(", ").join(in_source(mapping(column).copy, column) for column in shape.columns),
         keys=populated(shape, keys),
-        table=sql.Identifier(shape.schema, shape.table),
+        table=shape.rows,
         same=sql.SQL(" AND ").join(sql.SQL("t.{0} = k.{0}").format(sql.Identifier(name)) for name in shape.key),
     )

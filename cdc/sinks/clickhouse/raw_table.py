@@ -56,10 +56,12 @@ def create_statement(shape: Shape) -> str:
     """DDL of the raw table. Retries of one insert are dropped by its token (the deduplication window)."""
     columns = ",\n    ".join(f"{quote(name)} {kind}" for name, kind in columns_of(shape).items())
     key = ", ".join(quote(name) for name in shape.key)
+    # a key itself is never NULL, but elements of an array in it may be
+    nullable = ", allow_nullable_key = 1" if any(column.element for column in shape.key_columns) else ""
     return (
         f"CREATE TABLE IF NOT EXISTS {qualified(shape)} (\n    {columns}\n)\n"
         f"ENGINE = ReplacingMergeTree(_version, _deleted) ORDER BY ({key})\n"
-        "SETTINGS non_replicated_deduplication_window = 1000"
+        f"SETTINGS non_replicated_deduplication_window = 1000{nullable}"
     )
 
 
@@ -126,20 +128,20 @@ def _insert(shape: Shape, values: list[str], structure: str, data_format: str, c
 
 
 def _copied_type(column: Column) -> str:
-    return "String" if mapping(column).copied_as_json else clickhouse_type(column)
+    if mapping(column).direct:
+        return clickhouse_type(column)
+    return "Nullable(String)" if column.nullable else "String"
 
 
 def _copied_value(column: Column) -> str:
-    name = quote(column.name)
-    kind = mapping(column)
-    return f"JSONExtract({name}, '{kind.clickhouse}')" if kind.copied_as_json else name
+    return _parsed(column, quote(column.name), nullable=column.nullable)
 
 
 def _image_type(column: Column, is_key: bool, *, before: bool = False) -> str:
     """The type a field of a row image is read as; of a before image only the key is used, the rest is read as text."""
     kind = mapping(column)
-    read = "String" if kind.streamed else kind.clickhouse
-    if is_key or (read.startswith("Array(") and not before):
+    read = kind.clickhouse if kind.direct else "String"
+    if is_key:
         return read
     return "Nullable(String)" if before else f"Nullable({read})"
 
@@ -148,16 +150,28 @@ def _stream_value(column: Column, is_key: bool) -> str:
     kind = mapping(column)
     after = _field(column, "after")
     if is_key:
-        return f"if(op = 'd', {_field(column, 'before')}, {after})"
+        value = f"if(op = 'd', {_field(column, 'before')}, {after})"
+        return _parsed(column, value, nullable=False)
     if column.nullable:
-        return f"if(op = 'd', NULL, {after})"
-    name = kind.clickhouse.replace("'", "\\'")
-    return f"CAST(if(op = 'd', defaultValueOfTypeName('{name}'), {after}), '{name}')"
+        return f"if(op = 'd', NULL, {_parsed(column, after, nullable=True)})"
+    if kind.direct:
+        name = kind.clickhouse.replace("'", "\\'")
+        return f"CAST(if(op = 'd', defaultValueOfTypeName('{name}'), {after}), '{name}')"
+    return _parsed(column, f"CAST(if(op = 'd', '{kind.zero}', {after}), 'String')", nullable=False)
+
+
+def _parsed(column: Column, read: str, *, nullable: bool) -> str:
+    """What was read, as a value of the column's type; every branch is a value, as both sides of an if may be computed."""
+    kind = mapping(column)
+    if kind.direct:
+        return read
+    if not nullable:
+        return kind.from_text(read)
+    value = kind.from_text(f"ifNull({read}, '{kind.zero}')")
+    return f"if(isNull({read}), NULL, {value})"
 
 
 def _field(column: Column, image: str) -> str:
-    """One field of a row image, as a value of the column's type."""
+    """One field of a row image, as it was read."""
     name = "'" + column.name.replace("\\", "\\\\").replace("'", "\\'") + "'"
-    field = f"tupleElement({image}, {name})"
-    streamed = mapping(column).streamed
-    return streamed(field) if streamed else field
+    return f"tupleElement({image}, {name})"

@@ -26,8 +26,8 @@ def make_source(engine: None) -> Iterator[MakeSource]:
     """Makes databases of their own, each captured only when the test says so; all are removed at the end."""
     with ExitStack() as sources:
 
-        def make(tables: str, documents: str = "") -> ThrowAwaySource:
-            return sources.enter_context(throw_away_source(f"t{next(_numbers)}", tables, documents))
+        def make(tables: str, documents: str = "", rest: str = "") -> ThrowAwaySource:
+            return sources.enter_context(throw_away_source(f"t{next(_numbers)}", tables, documents, rest))
 
         yield make
 
