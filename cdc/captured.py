@@ -19,6 +19,8 @@ class Chosen:
     file: SourceFile
     known: SourceState
     shapes: tuple[Shape, ...]
+    parked: tuple[str, ...] = ()
+    """Those that are not followed now, each with the reason; they are not among the shapes."""
 
 
 def choose(state: psycopg.Connection[Any], sources: list[str] | None, tables: list[str] | None) -> list[Chosen]:
@@ -41,11 +43,14 @@ def choose(state: psycopg.Connection[Any], sources: list[str] | None, tables: li
     for file, known in applied:
         if sources is not None and file.source not in sources:
             continue
-        shapes = [t.shape for t in engine_state.captured_tables(state, file.source) if "clickhouse" in t.targets]
+        captured = [t for t in engine_state.captured_tables(state, file.source) if "clickhouse" in t.targets]
+        shapes = [t.shape for t in captured]
         there += [shape.topic for shape in shapes]
         met |= {name for shape in shapes for name in names_of(shape)}
-        wanted = tuple(shape for shape in shapes if tables is None or names_of(shape) & set(tables))
-        chosen.append(Chosen(file, known, wanted))
+        wanted = [t for t in captured if tables is None or names_of(t.shape) & set(tables)]
+        followed = tuple(t.shape for t in wanted if t.parked is None)
+        parked = tuple(f"{t.shape.topic}: {t.parked}" for t in wanted if t.parked is not None)
+        chosen.append(Chosen(file, known, followed, parked))
     if unknown := sorted(set(tables or ()) - met):
         raise ConfigurationError(f"no captured table is called {unknown[0]}; there are {_list(there)}")
     return chosen

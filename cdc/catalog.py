@@ -31,6 +31,8 @@ class Column:
         element: of an array, the name of its elements' type.
         dimensions: of an array, as declared; PostgreSQL does not hold values to it.
         stored_as: what the source file declares in place of the usual mapping.
+        number: the catalog's number, which a column keeps for life and never shares, whatever it is called.
+        late: whether the copy is older than the column, or than its NOT NULL: there it may be NULL until it is mended.
     """
 
     name: str
@@ -42,6 +44,13 @@ class Column:
     element: str | None = None
     dimensions: int = 0
     stored_as: str | None = None
+    number: int = 0
+    late: bool = field(default=False, compare=False)
+
+    @property
+    def optional(self) -> bool:
+        """Whether the copy's column may hold NULL."""
+        return self.nullable or self.late
 
 
 @dataclass(frozen=True)
@@ -150,7 +159,7 @@ WITH RECURSIVE base (type, over, modifier) AS (
                 ELSE t.typname END::text AS name
     FROM base b JOIN pg_type t ON t.oid = b.over AND t.typtype <> 'd'
 )
-SELECT a.attrelid::int8 AS oid, a.attname::text AS name, whole.name AS type, NOT a.attnotnull AS nullable,
+SELECT a.attrelid::int8 AS oid, a.attnum::int4 AS number, a.attname::text AS name, whole.name AS type, NOT a.attnotnull AS nullable,
        a.attgenerated <> '' AS generated, part.name AS element, greatest(a.attndims, own.typndims)::int4 AS dimensions,
        (m.typmod - 4) >> 16 & 65535 AS precision, (((m.typmod - 4) & 2047) # 1024) - 1024 AS scale
 FROM pg_attribute a

@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 from clickhouse_connect.driver.client import Client
 
-from cdc import source_database
+from cdc import failpoints, source_database
 from cdc import state as engine_state
 from cdc.connect.apply import apply_plan
 from cdc.connect.client import ConnectClient
@@ -69,8 +69,10 @@ def _raise(
             f"source {file.source}: all {HIGHEST} epochs are used; take the source out and apply it anew"
         )
     say(f"epoch {epoch}: {reason}")
+    failpoints.hit("epoch.begun")
     with closing(ConnectClient(config.connect_url)) as connect:
         connect.remove(file.source)  # with its offsets: they name positions of the old line
+    failpoints.hit("epoch.connector-removed")
     with source_database.connect(file) as source:
         if source_database.in_recovery(source):
             raise PermanentError(
@@ -79,7 +81,9 @@ def _raise(
         identity = source_database.identity(source)
         drop_slot(source, file)
         source_database.create_slot(source, file)
+    failpoints.hit("epoch.slot-created")
     engine_state.change_line(state, file.source, identity)
+    failpoints.hit("epoch.line-changed")
     plan = make_plan(file, config, state, kafka, target)
     apply_plan(plan, config, state, kafka, target, say, lambda *_: None)
     engine_state.end_raise(state, file.source, reason)

@@ -14,6 +14,7 @@ import psycopg
 from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Json, Jsonb
 
+from cdc import failpoints
 from cdc.catalog import Shape
 from cdc.source_file import SourceFile
 
@@ -57,6 +58,7 @@ def connect(dsn: str) -> psycopg.Connection[Any]:
             if path.name not in applied:
                 connection.execute(path.read_text())
                 connection.execute("INSERT INTO millrace.migrations VALUES (%s)", [path.name])
+    failpoints.arm(connection)
     return connection
 
 

@@ -21,6 +21,7 @@ from cdc.documents import Tree
 from cdc.errors import ConfigurationError
 from cdc.kafka import Kafka
 from cdc.settings import CdcSettings
+from cdc.shapes import unfollowable
 from cdc.sinks.clickhouse import raw_table
 from cdc.source_file import SourceFile
 
@@ -172,8 +173,7 @@ def _refuse_new_shapes(
 ) -> None:
     for shape in shapes:
         table = captured.get(shape.qualified)
-        if table is not None and (table.shape.columns, table.shape.key) != (shape.columns, shape.key):
-            raise ConfigurationError(
-                f"source {file.source}: {shape.qualified} has changed its columns or key since it was captured, which is not followed; "
-                "exclude it, apply, drop its raw table, and include it again"
-            )
+        if table is None:
+            continue
+        if reason := table.parked or unfollowable(table.shape, shape):
+            raise ConfigurationError(f"source {file.source}: {shape.qualified} cannot be followed: {reason}")

@@ -8,15 +8,16 @@ gives the order that makes this safe).
 from collections.abc import Callable, Collection
 from functools import partial
 
+from cdc import dead_letters, state
 from cdc.documents import index, loading
+from cdc.documents.letters import TARGET, DocumentLetters
 from cdc.documents.problems import problems
 from cdc.documents.reading import Reader
 from cdc.documents.repair import MendedDocuments
 from cdc.documents.repair import repair as _repair
 from cdc.documents.resolve import load_trees
 from cdc.documents.trees import Tree
-from cdc.documents.verify import DocumentProof, Passed
-from cdc.documents.verify import verify as _verify
+from cdc.documents.verify import DocumentProof, Passed, compare
 from cdc.documents.writer import Writer
 from cdc.settings import CdcSettings
 from cdc.source_file import SourceFile
@@ -75,7 +76,8 @@ def backfill(
         CdcError: as `cdc.documents.writer.Writer`; calling again starts the index in question from its beginning.
     """
     client = index.connect(config.elasticsearch_url)
-    writer, reader = Writer(file, source, client), Reader(file, source)
+    letters = DocumentLetters(config.millrace_state_dsn, config.kafka_bootstrap, file.source)
+    writer, reader = Writer(file, source, client, letters), Reader(file, source)
     done = {}
     try:
         for tree in trees:
@@ -97,10 +99,17 @@ def verify(
     """
     client, reader = index.connect(config.elasticsearch_url), Reader(file, source)
     try:
-        return [_verify(reader, client, tree, passed) for tree in trees]
+        found = [(tree, compare(reader, client, tree, passed)) for tree in trees]
+        parked = _parked(config)
+        return [each.without(parked.get((file.source, tree.index), ())).proof(tree) for tree, each in found]
     finally:
         reader.close()
         client.close()
+
+
+def _parked(config: CdcSettings) -> dict[tuple[str, str], set[str]]:
+    with state.connect(config.millrace_state_dsn) as connection:
+        return dead_letters.open_keys(connection, TARGET)
 
 
 def repair(
@@ -108,7 +117,8 @@ def repair(
 ) -> list[MendedDocuments]:
     """Verify, and write the documents that differ anew from the source; see `cdc.documents.repair`."""
     client = index.connect(config.elasticsearch_url)
-    writer, reader = Writer(file, source, client), Reader(file, source)
+    letters = DocumentLetters(config.millrace_state_dsn, config.kafka_bootstrap, file.source)
+    writer, reader = Writer(file, source, client, letters), Reader(file, source)
     try:
         return [_repair(writer, reader, client, tree, source, passed) for tree in trees]
     finally:

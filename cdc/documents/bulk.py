@@ -1,8 +1,8 @@
 """Writing documents in bulk under external versions.
 
 An item refused because a newer version is there counts as done. An item the cluster has no room for now is handed back,
-to be read and written anew. Any other refusal stops the caller: nothing is skipped. Writes go to the alias only and
-require it, so that a missing index is an error and never an index that Elasticsearch makes up.
+to be read and written anew. Any other refusal is handed back with its reason, for the caller to park: nothing is skipped.
+Writes go to the alias only and require it, so that a missing index is an error and never one that Elasticsearch makes up.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from elasticsearch import ApiError, Elasticsearch
 
 from cdc.documents.index import reason_of, unreachable
 from cdc.documents.reading import Reading
-from cdc.errors import DataError, PermanentError
+from cdc.errors import PermanentError
 
 BULK_BYTES = 8 << 20  # a request of about 8 MB: larger gains nothing, and memory on both sides stays bounded
 BUSY = frozenset({429, 502, 503, 504})
@@ -23,19 +23,20 @@ BUSY = frozenset({429, 502, 503, 504})
 
 @dataclass
 class Written:
-    """What became of a bulk: counts, and the ids that were refused for lack of room."""
+    """What became of a bulk: counts, the ids that were refused for lack of room, and those refused for what they are, with
+    the reason."""
 
     indexed: int = 0
     deleted: int = 0
     superseded: int = 0
     busy: list[str] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
 
 
 def write(client: Elasticsearch, index: str, reading: Reading) -> Written:
     """Write a reading: documents that exist are indexed, the others deleted, all under the reading's version.
 
     Raises:
-        DataError: an item was refused for what it is.
         PermanentError: the alias is gone.
         TransientError: Elasticsearch did not answer; whether anything was written is unknown.
     """
@@ -77,10 +78,7 @@ def _count(written: Written, index: str, action: str, outcome: dict[str, Any]) -
             f"index {index}: there is no such alias; run `millrace cdc apply`, then `millrace cdc backfill`"
         )
     else:
-        raise DataError(
-            f"index {index}: document {outcome['_id']} is refused ({status} {reason_of({'error': outcome['error']})});"
-            " correct the row or the mapping; nothing after it is acknowledged"
-        )
+        written.refused[outcome["_id"]] = f"{status} {reason_of({'error': outcome['error']})}"
 
 
 def _requests(reading: Reading) -> Iterator[Sequence[bytes]]:

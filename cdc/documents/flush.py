@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from elasticsearch import Elasticsearch
 
 from cdc.documents.affected import Affected, Change, Resolver
+from cdc.documents.letters import DocumentLetters
 from cdc.documents.loading import rebuild
 from cdc.documents.reading import Key, Reader
 from cdc.documents.trees import Tree
@@ -25,9 +26,17 @@ ROOTS_REMEMBERED = (
 class Flusher:
     """The trees of one source with what is needed to write them. Use from one thread."""
 
-    def __init__(self, file: SourceFile, source: SourceState, trees: Sequence[Tree], client: Elasticsearch) -> None:
+    def __init__(
+        self,
+        file: SourceFile,
+        source: SourceState,
+        trees: Sequence[Tree],
+        client: Elasticsearch,
+        letters: DocumentLetters,
+    ) -> None:
         self.file, self.source, self.trees = file, source, trees
-        self.writer = Writer(file, source, client)
+        self.letters = letters
+        self.writer = Writer(file, source, client, letters)
         self._client = client
         self._reader = Reader(file, source)
         self._resolver = Resolver(trees)

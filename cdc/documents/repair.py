@@ -50,7 +50,8 @@ def repair(
         width = len(tree.root.shape.key)
         writer.write(tree, [root_key(identifier, width) for identifier in sorted(found.differing)])
         mended = compare_again(reader, client, tree, found, passed)
-    return MendedDocuments(mended.proof(tree), len(found.differing), many)
+    parked = writer.letters.parked(tree.index)
+    return MendedDocuments(mended.without(parked).proof(tree), len(found.differing), many)
 
 
 def _refuse_missed_epoch(

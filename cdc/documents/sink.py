@@ -1,7 +1,7 @@
 """The loop of the document sink: consume, flush, commit; and follow the source files.
 
-Offsets are committed only after every document concerned was acknowledged. What Elasticsearch refuses stops the sink
-with its reason. Several members of the group may run: versions, not ownership, keep documents right.
+Offsets are committed only after every document concerned was acknowledged or parked. Several members of the group may run:
+versions, not ownership, keep documents right.
 """
 
 import logging
@@ -12,11 +12,12 @@ import psycopg
 from confluent_kafka import Consumer, KafkaError, Message
 from elasticsearch import Elasticsearch
 
-from cdc import source_database, state
+from cdc import failpoints, metrics, source_database, state
 from cdc.connect.connector import EPOCH_HEADER
 from cdc.documents import index
 from cdc.documents.affected import Change, decode
 from cdc.documents.flush import Flusher
+from cdc.documents.letters import TARGET, DocumentLetters
 from cdc.documents.resolve import load_trees
 from cdc.documents.trees import Tree
 from cdc.errors import CdcError, DataError, LostOffsetError, TransientError
@@ -114,6 +115,9 @@ class DocumentSink:
             sources = [(file, known) for file, known in state.applied_sources(self._state) if file.documents]
         except psycopg.OperationalError as error:
             raise TransientError(f"the engine's state cannot be read: {' '.join(str(error).split())}") from error
+        for flusher in self._by_source:
+            flusher.letters.refresh()
+        failpoints.arm(self._state)
         if sources == self._sources and not self.waiting_for:
             return
         trees = {file.source: self._trees(file) for file, _ in sources}
@@ -128,7 +132,9 @@ class DocumentSink:
             return
         for flusher in self._by_source:
             flusher.close()
-        self._by_source = [Flusher(file, known, trees[file.source], self._client) for file, known in sources]
+        self._by_source = [
+            Flusher(file, known, trees[file.source], self._client, self._letters(file)) for file, known in sources
+        ]
         self._flushers = {topic: flusher for flusher in self._by_source for topic in flusher.topics}
         self._sources = sources
         log.info("writing documents from %d tables", len(self._flushers))
@@ -146,6 +152,9 @@ class DocumentSink:
     def _trees(self, file: SourceFile) -> tuple[Tree, ...]:
         with source_database.connect(file) as source:
             return load_trees(file, source)
+
+    def _letters(self, file: SourceFile) -> DocumentLetters:
+        return DocumentLetters(self._config.millrace_state_dsn, self._config.kafka_bootstrap, file.source)
 
     def _consume(self) -> list[Message]:
         if not self._flushers:
@@ -180,9 +189,15 @@ class DocumentSink:
                 changes.setdefault(self._flushers[topic], []).append(_change(message, topic, value))
             offsets[topic, partition] = offset + 1
             self.events += 1
+        failpoints.hit("documents.consumed")
         for flusher, events in changes.items():
             flusher.flush(events)
+        failpoints.hit("documents.written")
         positions.commit(self.consumer, offsets)
+        failpoints.hit("documents.committed")
+        metrics.FLUSHES.labels(TARGET).inc()
+        metrics.FLUSH_ROWS.labels(TARGET).observe(sum(map(len, changes.values())))
+        metrics.FLUSH_SECONDS.labels(TARGET).observe(time.monotonic() - begun)
         self.flushes += 1
         self.flush_seconds += time.monotonic() - begun
         self.last_flush_at = time.time()

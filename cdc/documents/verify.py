@@ -7,7 +7,7 @@ seen, and the source's side has not changed in between; otherwise that document 
 
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -35,11 +35,13 @@ class DocumentProof:
     lsn: int
     keys: tuple[str, ...]
     differing: int
+    parked: int = 0
+    """Documents that Elasticsearch refuses: known not to be equal, and not among the differing ones."""
 
     @property
     def equal(self) -> bool:
         """Whether no document differs."""
-        return self.differing == 0
+        return self.differing == 0 and self.parked == 0
 
 
 @dataclass(frozen=True)
@@ -49,17 +51,17 @@ class Comparison:
     rows: int
     lsn: int
     differing: frozenset[str]
+    parked: int = 0
+
+    def without(self, parked: Collection[str]) -> "Comparison":
+        """The same with the documents that are parked set apart."""
+        return replace(self, differing=self.differing.difference(parked), parked=len(parked))
 
     def proof(self, tree: Tree) -> DocumentProof:
         """What is shown of it."""
         return DocumentProof(
-            tree.index, self.rows, self.lsn, tuple(sorted(self.differing)[:SHOWN]), len(self.differing)
+            tree.index, self.rows, self.lsn, tuple(sorted(self.differing)[:SHOWN]), len(self.differing), self.parked
         )
-
-
-def verify(reader: Reader, client: Elasticsearch, tree: Tree, passed: Passed, patience: float = 60.0) -> DocumentProof:
-    """The proof of `compare`."""
-    return compare(reader, client, tree, passed, patience).proof(tree)
 
 
 def compare(reader: Reader, client: Elasticsearch, tree: Tree, passed: Passed, patience: float = 60.0) -> Comparison:

@@ -19,7 +19,9 @@ from typing import TypeVar
 
 from elasticsearch import Elasticsearch
 
+from cdc import failpoints
 from cdc.documents import bulk
+from cdc.documents.letters import DocumentLetters
 from cdc.documents.reading import Key, Reader, root_key
 from cdc.documents.trees import Tree
 from cdc.errors import TransientError
@@ -49,13 +51,19 @@ class Writer:
 
     Raises from every writing method:
         TransientError: the source or Elasticsearch stayed away longer than the patience; nothing is lost, call again.
-        DataError, PermanentError: see `cdc.documents.bulk.write` and `cdc.documents.reading.Reader`.
+        PermanentError: see `cdc.documents.bulk.write` and `cdc.documents.reading.Reader`.
     """
 
     def __init__(
-        self, file: SourceFile, source: SourceState, client: Elasticsearch, patience: float = PATIENCE
+        self,
+        file: SourceFile,
+        source: SourceState,
+        client: Elasticsearch,
+        letters: DocumentLetters,
+        patience: float = PATIENCE,
     ) -> None:
         self._client = client
+        self.letters = letters
         self._patience = patience
         self._readers: SimpleQueue[Reader] = SimpleQueue()
         for _ in range(LOTS_AT_ONCE):
@@ -71,6 +79,7 @@ class Writer:
         self._pool.shutdown()
         while not self._readers.empty():
             self._readers.get().close()
+        self.letters.close()
 
     def write(self, tree: Tree, keys: Iterable[Key]) -> None:
         """Bring the documents of these roots up to date; returns when Elasticsearch has acknowledged them all."""
@@ -95,7 +104,15 @@ class Writer:
             self._readers.put(reader)
 
     def _try_lot(self, reader: Reader, tree: Tree, keys: Collection[Key]) -> list[Key]:
-        done = bulk.write(self._client, tree.index, reader.read(tree, keys))
+        reading = reader.read(tree, keys)
+        failpoints.hit("documents.read")
+        done = bulk.write(self._client, tree.index, reading)
+        if done.refused:
+            bodies = dict(reading.bodies)
+            refused = {identifier: (reason, bodies[identifier]) for identifier, reason in done.refused.items()}
+            self.letters.park(tree.index, reading.version, refused)
+        taken = {identifier for identifier, _ in reading.bodies} - done.refused.keys() - set(done.busy)
+        self.letters.written(tree.index, reading.version, taken)
         with self._counting:
             self.totals.indexed += done.indexed
             self.totals.deleted += done.deleted

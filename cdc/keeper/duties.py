@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from clickhouse_connect.driver.client import Client
 
-from cdc import clickhouse
+from cdc import clickhouse, shapes
 from cdc import state as engine_state
 from cdc.epochs import broken_line, raise_epoch
 from cdc.errors import CdcError
@@ -24,12 +24,12 @@ from cdc.source_file import SourceFile
 log = logging.getLogger("millrace.keeper")
 
 WRITER = "keeper"
-_EVERY = 2.0
+_EVERY = 4.0
 _MEASURE_EVERY = 10.0
 
 
 class Duties(threading.Thread):
-    """Looks at every duty each two seconds until `stop`. ``problems`` says what could not be done the last time, by duty."""
+    """Looks at every duty every four seconds until `stop`. ``problems`` says what could not be done the last time, by duty."""
 
     def __init__(self, config: CdcSettings) -> None:
         super().__init__(daemon=True, name="duties")
@@ -63,6 +63,7 @@ class Duties(threading.Thread):
     def _turn(self, state: psycopg.Connection[Any], kafka: Kafka, target: Client) -> None:
         for file, _ in engine_state.applied_sources(state):
             self._attempt(f"line of {file.source}", partial(self._follow_line, file, state, kafka, target))
+            self._attempt(f"shapes of {file.source}", partial(shapes.follow, file, state, target))
         if time.monotonic() - self._measured >= _MEASURE_EVERY:
             self._attempt("metrics", lambda: set_gauges(self._config, state, kafka))
             self._measured = time.monotonic()
@@ -76,7 +77,7 @@ class Duties(threading.Thread):
                 log.warning("source %s: %s; raising its epoch", file.source, reason)
                 raise_epoch(file, reason, self._config, state, kafka, target, lambda line: log.info("%s", line))
 
-    def _attempt(self, name: str, duty: Callable[[], None]) -> None:
+    def _attempt(self, name: str, duty: Callable[[], object]) -> None:
         try:
             duty()
             self.problems.pop(name, None)

@@ -24,7 +24,7 @@ def mapping(column: Column) -> TypeMapping:
     if column.stored_as is not None:
         return declared(column, column.stored_as)
     if column.element is not None:
-        if column.nullable or column.dimensions > 1:
+        if column.optional or column.dimensions > 1:
             return json_array(column.element)
         return typed_array(column.element, _element(column))
     return _scalar(column.type, column)
@@ -38,7 +38,7 @@ def in_source(spelling: Sql, column: Column) -> sql.SQL:
 def clickhouse_type(column: Column) -> str:
     """The ClickHouse type of the column in the raw table: Nullable exactly where the source is."""
     kind = mapping(column)
-    return kind.nullable() if column.nullable else kind.clickhouse
+    return kind.nullable() if column.optional else kind.clickhouse
 
 
 def _scalar(name: str, column: Column) -> TypeMapping:

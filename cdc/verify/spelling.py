@@ -24,7 +24,7 @@ def source_text(column: Column) -> sql.Composable:
 def target_text(column: Column) -> str:
     """The column's value as the same text, in ClickHouse's SQL; of a NULL, anything."""
     name = quote(column.name)
-    return mapping(column).digest_target(f"assumeNotNull({name})" if column.nullable else name)
+    return mapping(column).digest_target(f"assumeNotNull({name})" if column.optional else name)
 
 
 def source_row(columns: Iterable[Column]) -> sql.Composed:
@@ -41,7 +41,7 @@ def _source_field(column: Column) -> sql.Composed:
     text = source_text(column)
     if column.type not in _PLAIN:
         return sql.SQL("coalesce(octet_length({text}) || ':' || ({text}), '-')").format(text=text)
-    if column.nullable:
+    if column.optional:
         return sql.SQL("coalesce({}, 'N') || ','").format(text)
     return sql.SQL("({}) || ','").format(text)
 
@@ -50,6 +50,6 @@ def _target_field(column: Column) -> str:
     text = target_text(column)
     plain = column.type in _PLAIN
     field = f"concat({text}, ',')" if plain else f"concat(toString(length({text})), ':', {text})"
-    if not column.nullable:
+    if not column.optional:
         return field
     return f"if(isNull({quote(column.name)}), '{'N,' if plain else '-'}', {field})"

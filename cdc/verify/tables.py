@@ -13,6 +13,7 @@ from cdc import clickhouse, dead_letters, message_keys, source_database
 from cdc import state as engine_state
 from cdc.captured import Chosen, choose
 from cdc.catalog import Shape
+from cdc.errors import PermanentError
 from cdc.kafka import Kafka
 from cdc.settings import settings
 from cdc.sinks.positions import CLICKHOUSE_GROUP
@@ -72,6 +73,7 @@ def verify_tables(
         say: see `Say`.
 
     Raises:
+        PermanentError: a table is not followed now; the others were compared and recorded.
         CdcError: a check could not be made; what was proven before stays recorded.
     """
     proofs = []
@@ -82,7 +84,14 @@ def verify_tables(
                     proof = proof_of(shape, found)
                     record(state, shape, proof)
                     proofs.append(proof)
+            refuse_parked(chosen)
     return proofs
+
+
+def refuse_parked(chosen: Chosen) -> None:
+    """Raise `PermanentError` when one of the tables is not followed now: nothing can be said of its copy."""
+    if chosen.parked:
+        raise PermanentError(f"not followed, so not compared: {'; '.join(chosen.parked)}")
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from stack.settings import load_settings, stored_variables
 ELSEWHERE = {
     "cdc": ("cdc.commands", "capture: plan and apply sources, prove the copies equal"),
     "demo": ("stack.demo.command", "the main job, end to end, proven equal"),
+    "chaos": ("bench.chaos.command", "break every process under load, and judge the copies"),
     "bench": ("bench.commands", "measure something beside its ceiling"),
 }
 """Commands whose modules belong to other folders: name -> (module with a typer `app`, one line of help)."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from cdc import dead_letters, floors, metrics
+from cdc import dead_letters, failpoints, floors, metrics
 from cdc import state as engine_state
 from cdc.catalog import Shape
 from cdc.dead_letters import Refusal
@@ -52,17 +52,29 @@ class Flusher:
         """Begin to take the number of a flush; the caller goes on consuming meanwhile."""
         return self._pool.submit(engine_state.open_batch, self._state, self._writer)
 
-    def flush(self, batch: Batch, number: int, shapes: dict[str, Shape], idle: Callable[[], None]) -> None:
+    def flush(
+        self,
+        batch: Batch,
+        number: int,
+        shapes: dict[str, Shape],
+        idle: Callable[[], None],
+        *,
+        leave_out_unknown: bool = False,
+    ) -> None:
         """Write or park everything of the batch; ``idle`` is called about once a second while it takes long.
+
+        Columns that a table's shape does not know are left out where ``leave_out_unknown`` says so.
 
         Raises:
             TransientError: a wait was stopped; nothing may be committed.
-            RefusedRows: a row has a column that its table's recorded shape does not know.
+            UnknownColumn: a row has a column that its table's recorded shape does not know.
         """
+        self._tables.leave_out_unknown = leave_out_unknown
         for truncate in batch.truncates:
             shape = shapes[truncate.topic]
             log.info("%s was truncated at the source", truncate.topic)
             floors.raise_floor(self._state, shape, truncate.version)
+            failpoints.hit("sink.floor-raised")
         if batch.truncates:
             self.refresh()
         refused = self._all(self._tables.write, batch.rows, number, shapes, idle)
@@ -70,7 +82,9 @@ class Flusher:
         for topic, version in {t.topic: t.version for t in batch.truncates}.items():
             shape = shapes[topic]
             self._tables.sweep(shape, version, number)
+            failpoints.hit("sink.swept")
             dead_letters.supersede_below(self._state, TARGET, shape.source, shape.qualified, version)
+        failpoints.hit("sink.inserted")
         for topic in batch.unplaced:
             engine_state.ask_to_mend(self._state, shapes[topic], "a change came without its place in the order")
         engine_state.close_batch(self._state, number)
@@ -111,6 +125,7 @@ class Flusher:
         if len(refused) > 10:
             log.error("%d more changes are refused and parked; `millrace cdc deadletters list`", len(refused) - 10)
         dead_letters.park(self._state, refused)
+        failpoints.hit("sink.parked")
         self._topic.publish(refused)
         for refusal in refused:
             metrics.PARKED.labels(TARGET, f"{refusal.source}.{refusal.name}").inc()

@@ -65,6 +65,11 @@ def create_statement(shape: Shape) -> str:
     )
 
 
+def add_column_statement(shape: Shape, name: str) -> str:
+    """DDL that adds one of the shape's columns to its raw table, where it is not there yet."""
+    return f"ALTER TABLE {qualified(shape)} ADD COLUMN IF NOT EXISTS {quote(name)} {columns_of(shape)[name]}"
+
+
 def stream_insert(shape: Shape, epoch: int, batch: int, *, moved: bool = False, floor: int = 0) -> str:
     """INSERT that reads Debezium messages, one JSON object a line.
 
@@ -130,11 +135,11 @@ def _insert(shape: Shape, values: list[str], structure: str, data_format: str, c
 def _copied_type(column: Column) -> str:
     if mapping(column).direct:
         return clickhouse_type(column)
-    return "Nullable(String)" if column.nullable else "String"
+    return "Nullable(String)" if column.optional else "String"
 
 
 def _copied_value(column: Column) -> str:
-    return _parsed(column, quote(column.name), nullable=column.nullable)
+    return _parsed(column, quote(column.name), nullable=column.optional)
 
 
 def _image_type(column: Column, is_key: bool, *, before: bool = False) -> str:
@@ -152,7 +157,7 @@ def _stream_value(column: Column, is_key: bool) -> str:
     if is_key:
         value = f"if(op = 'd', {_field(column, 'before')}, {after})"
         return _parsed(column, value, nullable=False)
-    if column.nullable:
+    if column.optional:
         return f"if(op = 'd', NULL, {_parsed(column, after, nullable=True)})"
     if kind.direct:
         name = kind.clickhouse.replace("'", "\\'")

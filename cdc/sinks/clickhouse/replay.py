@@ -36,6 +36,7 @@ def replay(state: psycopg.Connection[Any], clickhouse: Client, state_dsn: str, l
             key = InsertKey(shape.topic, Version.unpack(letter.version).epoch, letter.moved)
             groups.setdefault((key, letter.source, letter.name, PLACEHOLDER in letter.body), []).append(letter)
     writer = TableWriter(clickhouse, state_dsn, Waiting(_PATIENCE))
+    writer.leave_out_unknown = True  # what was parked long ago may hold columns that are gone
     replayed = 0
     try:
         for (key, source, name, absent), some in groups.items():

@@ -11,14 +11,14 @@ from itertools import chain
 from clickhouse_connect.driver.client import Client
 from confluent_kafka import Consumer, Message
 
-from cdc import metrics
+from cdc import failpoints, metrics, shapes
 from cdc import state as engine_state
 from cdc.catalog import Shape
 from cdc.errors import CdcError, LostOffsetError
 from cdc.sinks import positions
 from cdc.sinks.clickhouse.flush import Flusher
 from cdc.sinks.clickhouse.messages import Batch
-from cdc.sinks.clickhouse.table_writer import TARGET, TableWriter
+from cdc.sinks.clickhouse.table_writer import TARGET, TableWriter, UnknownColumn
 from cdc.sinks.clickhouse.watermark import Watermark
 from cdc.sinks.clickhouse.writer import Waiting
 from cdc.sinks.dead_letter_topic import DeadLetterTopic
@@ -45,6 +45,7 @@ class ClickHouseSink:
     def __init__(self, reader: Consumer, clickhouse: Client, state_dsn: str, bootstrap: str, writer_name: str) -> None:
         self._name = writer_name
         self._reader = reader
+        self._clickhouse = clickhouse
         self._state = engine_state.connect(state_dsn)
         self._waiting = Waiting()
         self._tables = TableWriter(clickhouse, state_dsn, self._waiting)
@@ -116,15 +117,40 @@ class ClickHouseSink:
             self._refuse_lost_topics(batch.gone)
         batch.keep(self._shapes)
         began = time.monotonic()
-        self._flusher.flush(batch, number.result(), self._shapes, self._stay_in_group)
+        failpoints.hit("sink.consumed")
+        self._flush(batch, number.result())
+        failpoints.hit("sink.closed")
         if self._paused:
             self._reader.resume(self._reader.assignment())
             self._paused = False
         positions.commit(self._reader, batch.offsets)
+        failpoints.hit("sink.committed")
         self._count(batch, time.monotonic() - began)
         self.rows += batch.count
         self.flushes += 1
         self.last_flush_at = time.time()
+
+    def _flush(self, batch: Batch, number: int) -> None:
+        """Flush the batch; where it holds columns that a table's recorded shape does not, follow the source first."""
+        leave_out = False
+        while True:
+            try:
+                self._flusher.flush(batch, number, self._shapes, self._stay_in_group, leave_out_unknown=leave_out)
+                return
+            except UnknownColumn as error:
+                if leave_out:
+                    raise
+                changed = self._follow_source(error.shape)
+                if not changed:
+                    # A column that came and went again before this was read: the source has no such values any more.
+                    engine_state.ask_to_mend(self._state, error.shape, "a column came and went")
+                    leave_out = True
+                self._follow_tables()
+                batch.keep(self._shapes)
+
+    def _follow_source(self, shape: Shape) -> bool:
+        file = next(file for file, _ in engine_state.applied_sources(self._state) if file.source == shape.source)
+        return shapes.follow(file, self._state, self._clickhouse)
 
     def _count(self, batch: Batch, seconds: float) -> None:
         metrics.FLUSHES.labels(TARGET).inc()
@@ -161,19 +187,20 @@ class ClickHouseSink:
         self._left_over += self._reader.consume(_SLICE, 0)
 
     def _follow_tables(self) -> None:
-        shapes = {
+        followed = {
             table.shape.topic: table.shape
             for table in engine_state.captured_tables(self._state)
             if TARGET in table.targets and table.parked is None
         }
-        if shapes.keys() != self._shapes.keys():
-            log.info("reading %d tables", len(shapes))
-            if shapes:
-                positions.subscribe(self._reader, sorted(shapes), lambda: None, self._failed)
+        if followed.keys() != self._shapes.keys():
+            log.info("reading %d tables", len(followed))
+            if followed:
+                positions.subscribe(self._reader, sorted(followed), lambda: None, self._failed)
             else:
                 self._reader.unsubscribe()
-        self._shapes = shapes
+        self._shapes = followed
         self._flusher.refresh()
+        failpoints.arm(self._state)
 
     def _refuse_lost_topics(self, gone: set[str]) -> None:
         """A topic may go with its source; the topic of a captured table may not."""

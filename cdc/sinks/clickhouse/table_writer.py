@@ -14,7 +14,7 @@ from cdc import source_database
 from cdc import state as engine_state
 from cdc.catalog import Shape
 from cdc.dead_letters import Refusal
-from cdc.errors import TransientError
+from cdc.errors import DataError, TransientError
 from cdc.sinks.clickhouse import raw_table
 from cdc.sinks.clickhouse.absent import ReadRow, read_again
 from cdc.sinks.clickhouse.messages import InsertKey, Row
@@ -24,13 +24,22 @@ from cdc.sinks.clickhouse.writer import RefusedRows, Waiting, send
 TARGET = "clickhouse"
 
 
+class UnknownColumn(DataError):
+    """A change holds a column that its table's recorded shape does not: the shape has to be followed first."""
+
+    def __init__(self, shape: Shape, reason: str) -> None:
+        super().__init__(f"{shape.topic}: a change holds a column that the copy does not have: {reason}")
+        self.shape = shape
+
+
 class TableWriter:
-    """Writes into one ClickHouse; for several threads at once."""
+    """Writes into one ClickHouse; for several threads at once. ``leave_out_unknown``: drop columns without a place."""
 
     def __init__(self, clickhouse: Client, state_dsn: str, waiting: Waiting) -> None:
         self._clickhouse = clickhouse
         self._state_dsn = state_dsn
         self._waiting = waiting
+        self.leave_out_unknown = False
         self._sources: dict[str, psycopg.Connection[Any]] = {}
         self._reading = threading.Lock()
 
@@ -44,19 +53,22 @@ class TableWriter:
 
         Raises:
             TransientError: the wait for ClickHouse was ended by a stop.
+            UnknownColumn: a row has a column that the shape does not know.
         """
+        unknown = {"input_format_json_ignore_unknown_keys_in_named_tuple": int(self.leave_out_unknown)}
+        settings = raw_table.STREAM_SETTINGS | unknown
         statement = raw_table.stream_insert(shape, key.epoch, batch, moved=key.moved, floor=floor)
 
         def insert(some: Sequence[Row]) -> None:
             body = b"\n".join(row.value for row in some)
-            send(self._clickhouse, shape, statement, body, raw_table.STREAM_SETTINGS, waiting=self._waiting)
+            send(self._clickhouse, shape, statement, body, settings, waiting=self._waiting)
 
         refused: list[tuple[Row, RefusedRows]] = []
         try:
             insert(rows)
         except RefusedRows as error:
             if error.unknown_column:
-                raise
+                raise UnknownColumn(shape, error.reason) from error
             salvage(rows, insert, lambda row, reason: refused.append((row, reason)))
         return [_refusal(shape, key, row, row.version(key), why) for row, why in refused]
 
@@ -91,6 +103,8 @@ class TableWriter:
                 raise TransientError(
                     f"source {shape.source} went away while a row was read again: {' '.join(str(error).split())}"
                 ) from error
+            except psycopg.ProgrammingError as error:  # a column or the table is called otherwise now
+                raise UnknownColumn(shape, " ".join(str(error).split())) from error
 
     def _source(self, name: str) -> psycopg.Connection[Any]:
         if name not in self._sources:

@@ -1,7 +1,5 @@
 """When a source's log is another line than the one that was captured, its epoch is raised by itself and the copies end equal."""
 
-import time
-from collections.abc import Callable
 from contextlib import closing
 
 import psycopg
@@ -16,17 +14,9 @@ from cdc.verify import verify_tables
 from tests.conftest import Stack
 from tests.integration.cdc.conftest import MakeSource, run
 from tests.integration.cdc.topics import messages
+from tests.integration.cdc.waiting import eventually
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, v text)"
-PATIENCE = 90.0
-
-
-def eventually(holds: Callable[[], bool], what: str) -> None:
-    """Return when it holds."""
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline, f"not within {PATIENCE:g} s: {what}"
-        time.sleep(0.2)  # polls what has no notification
 
 
 def settled_in(source: ThrowAwaySource, epoch: int) -> bool:

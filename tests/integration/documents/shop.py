@@ -15,10 +15,11 @@ from elasticsearch import Elasticsearch
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from cdc import documents, source_database
+from cdc import dead_letters, documents, source_database
 from cdc import state as engine_state
 from cdc.catalog import read_shapes
 from cdc.connect.connector import connector_config
+from cdc.dead_letters import DeadLetter
 from cdc.documents import index
 from cdc.documents.reading import Reader
 from cdc.documents.sink import DocumentSink
@@ -146,6 +147,11 @@ class Shop:
     def position(self) -> int:
         """Where the source's log is being written now."""
         return source_database.insert_lsn(self.database)
+
+    def letters(self) -> list[DeadLetter]:
+        """The open dead letters of this shop."""
+        with engine_state.connect(self.config.millrace_state_dsn) as state:
+            return [letter for letter in dead_letters.listed(state) if letter.source == self.file.source]
 
     def settle(self, group: str) -> None:
         """Return when everything committed so far is written."""

@@ -9,7 +9,7 @@ import pytest
 from cdc import documents
 from cdc.documents import bulk
 from cdc.documents.reading import Reader, Reading
-from cdc.documents.verify import verify
+from cdc.documents.verify import compare
 from cdc.errors import PermanentError, TransientError
 from tests.integration.documents.shop import Shop
 
@@ -73,11 +73,11 @@ def test_the_proof_names_missing_different_and_superfluous_documents(shop: Shop)
     wrong = (bodies[different] or "").replace("1000", "1001")
     spoilt = [(different, wrong), (whole, bodies[whole]), (superfluous, bodies[whole])]
     bulk.write(shop.client, shop.tree.index, Reading(read.version, spoilt))
-    proof = verify(reader, shop.client, shop.tree, lambda lsn: None)
+    proof = compare(reader, shop.client, shop.tree, lambda lsn: None).proof(shop.tree)
     assert not proof.equal
     assert set(proof.keys) == {missing, different, superfluous}
     documents.backfill(shop.file, shop.known, shop.trees, shop.config)
-    assert verify(reader, shop.client, shop.tree, lambda lsn: None).equal
+    assert compare(reader, shop.client, shop.tree, lambda lsn: None).proof(shop.tree).equal
     reader.close()
 
 
@@ -91,7 +91,7 @@ def test_a_difference_that_the_sink_mends_in_time_does_not_count(shop: Shop) -> 
         documents.backfill(shop.file, shop.known, shop.trees, shop.config)
 
     reader = shop.reader()
-    assert verify(reader, shop.client, shop.tree, mend).equal
+    assert compare(reader, shop.client, shop.tree, mend).proof(shop.tree).equal
     assert asked.is_set()
     reader.close()
 

@@ -6,7 +6,7 @@ import pytest
 
 from cdc import documents
 from cdc.documents import index
-from cdc.errors import DataError, PermanentError, TransientError
+from cdc.errors import PermanentError
 from cdc.sinks.positions import DOCUMENTS_GROUP
 from tests.integration.documents.shop import Running, Shop, eventually, running
 
@@ -152,25 +152,25 @@ def test_a_stopped_sink_goes_on_where_it_was(shop: Shop) -> None:
     assert document is not None and document["name"] == "while away"
 
 
-def test_a_refused_document_stops_the_sink_and_nothing_vanishes(shop: Shop) -> None:
+def test_a_refused_document_is_parked_the_rest_flows_and_a_later_one_supersedes_it(shop: Shop) -> None:
     with running(shop, GROUP):
         ware = shop.add(40)
         shop.settle(GROUP)
-    shop.execute("UPDATE wares SET rank = 'not a number' WHERE id = %s", ware)
-    later = shop.add(40)
-    for _ in range(2):  # the second sink finds the offset where it was
-        refused = f"index {shop.tree.index}: document {ware} is refused .*rank"
-        with pytest.raises(DataError, match=refused), running(shop, GROUP) as work:
-            work.until_it_ends(30)
-        with pytest.raises(TransientError, match="behind"):
-            shop.passed(GROUP, patience=1)(shop.position())
-    shop.execute("UPDATE wares SET rank = '7' WHERE id = %s", ware)
-    with running(shop, GROUP):
+        shop.execute("UPDATE wares SET rank = 'not a number' WHERE id = %s", ware)
+        later = shop.add(40)
+        shop.settle(GROUP)
+        assert shop.document(later) is not None
+        proof = shop.proof(GROUP)
+        assert (proof.equal, proof.differing, proof.parked) == (False, 0, 1)
+        [letter] = shop.letters()
+        assert (letter.target, letter.name, letter.key) == ("elasticsearch", shop.tree.index, str(ware))
+        assert "rank" in letter.reason and "not a number" in letter.body
+        shop.execute("UPDATE wares SET rank = '7' WHERE id = %s", ware)
         shop.settle(GROUP)
         assert shop.proof(GROUP).equal
     document = shop.document(ware)
     assert document is not None and document["rank"] == "7"
-    assert shop.document(later) is not None
+    assert shop.letters() == []
 
 
 def test_a_lost_index_stops_the_sink_and_is_not_made_up(shop: Shop) -> None:

@@ -1,0 +1,163 @@
+"""One chaos run: a throw-away source, the load and the faults beside each other, then silence, then the judgement."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from threading import Thread
+from typing import Any
+
+import psycopg
+
+from bench.chaos.faults import Faults, schedule
+from bench.chaos.load import ROW_KINDS, TABLES, Load
+from bench.chaos.oracle import Judgement, judge
+from bench.source import ThrowAwaySource, throw_away_source
+from cdc import clickhouse, failpoints, floors, source_database
+from cdc import state as engine_state
+from cdc.errors import CdcError
+from cdc.kafka import Kafka
+from cdc.settings import settings as engine_settings
+from cdc.sinks.positions import CLICKHOUSE_GROUP
+from cdc.verify.passed import wait_until_passed
+from stack.inspection import report
+from stack.settings import Settings
+
+PROCESSES = ("clickhouse-sink", "connect", "postgres", "clickhouse", "kafka", "cdc-keeper")
+KEYS = {"accounts": ["id"], "notes": ["id"], "lines": ["account", "line"], "scratch": ["id"]}
+_SINK_FAILPOINTS = tuple(name for name in failpoints.NAMES if name.startswith(("sink.", "shapes.")))
+_SETTLE = 300.0
+_POLL = 0.5
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was done and what came of it; ``short_of`` says what a run of this length must do and did not."""
+
+    seed: int
+    seconds: float
+    changes: dict[str, int]
+    kills: dict[str, int]
+    other_faults: dict[str, int]
+    failpoints: dict[str, int]
+    tables: tuple[Judgement, ...]
+    short_of: tuple[str, ...]
+
+    @property
+    def equal(self) -> bool:
+        """Whether every table equals its copy."""
+        return all(table.equal for table in self.tables)
+
+    def document(self) -> dict[str, Any]:
+        """The outcome as the JSON of the command."""
+        return asdict(self) | {"documents": [], "equal": self.equal}
+
+
+def run(settings: Settings, admin_dsn: str, minutes: float, seed: int, say: Callable[[str], None]) -> Outcome:
+    """Run chaos on a running stack for so many minutes.
+
+    Raises:
+        CdcError, TimeoutError: the stack did not come to rest afterwards; says what it waits for.
+    """
+    seconds = minutes * 60
+    name = f"chaos{seed}"
+    with throw_away_source(name, TABLES) as source:
+        source.apply()
+        _arm(seconds)
+        faults, load = Faults(settings, admin_dsn, say), Load(source.dsn, seed)
+        began = time.monotonic()
+        breaker = Thread(
+            target=faults.run, args=(schedule(seed, seconds, PROCESSES), lambda: time.monotonic() - began), daemon=True
+        )
+        with load.running():
+            breaker.start()
+            breaker.join()
+            time.sleep(max(seconds - (time.monotonic() - began), 0))  # how long the load was asked to run
+        say(f"{time.monotonic() - began:6.1f} s  the load has ended; waiting until all is well and written")
+        _wait_until_healthy(settings)
+        hits = _disarm()
+        _wait_until_settled(source)
+        tables = _judge(source)
+    changes, kills = dict(load.counts), dict(faults.kills)
+    return Outcome(seed, seconds, changes, kills, dict(faults.others), hits, tables, _short_of(changes, kills, seconds))
+
+
+def _short_of(changes: dict[str, int], kills: dict[str, int], seconds: float) -> tuple[str, ...]:
+    wanted = 1000 * seconds / 600
+    killed = max(1, math.floor(3 * seconds / 600))
+    return (
+        *(
+            f"{changes.get(kind, 0)} of {wanted:.0f} changes: {kind}"
+            for kind in ROW_KINDS
+            if changes.get(kind, 0) < wanted
+        ),
+        *(f"{kills.get(name, 0)} of {killed} kills: {name}" for name in PROCESSES if kills.get(name, 0) < killed),
+    )
+
+
+def _arm(seconds: float) -> None:
+    hits = max(1, round(2 * seconds / 600))
+    with engine_state.connect(engine_settings().millrace_state_dsn) as state, state.cursor() as cursor:
+        cursor.execute("DELETE FROM millrace.failpoints")
+        cursor.executemany(
+            "INSERT INTO millrace.failpoints (name, left_over) VALUES (%s, %s)",
+            [(name, hits) for name in _SINK_FAILPOINTS],
+        )
+
+
+def _disarm() -> dict[str, int]:
+    with engine_state.connect(engine_settings().millrace_state_dsn) as state:
+        hits = state.execute("SELECT name, hits FROM millrace.failpoints WHERE hits > 0 ORDER BY name").fetchall()
+        state.execute("DELETE FROM millrace.failpoints")
+    return {str(name): int(count) for name, count in hits}
+
+
+def _wait_until_healthy(settings: Settings) -> None:
+    deadline = time.monotonic() + _SETTLE
+    while not (last := report(settings)).healthy:
+        if time.monotonic() > deadline:
+            ill = ", ".join(f"{p.name} ({p.state})" for p in last.processes if p.state != "healthy")
+            raise TimeoutError(f"not well {_SETTLE:g} s after the last fault: {ill}")
+        time.sleep(_POLL)  # polls the processes' health
+
+
+def _wait_until_settled(source: ThrowAwaySource) -> None:
+    """Return once the sinks have passed the end of the load, floors are settled and nothing waits to be mended."""
+    config = engine_settings()
+    deadline = time.monotonic() + _SETTLE
+    while True:
+        try:
+            waits = _waits_for(source, config.millrace_state_dsn, config.kafka_bootstrap)
+        except (CdcError, psycopg.OperationalError) as error:
+            waits = " ".join(str(error).split())
+        if waits is None:
+            return
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not settled {_SETTLE:g} s after the load: {waits}")
+        time.sleep(_POLL)  # polls positions and requests in the state
+
+
+def _waits_for(source: ThrowAwaySource, state_dsn: str, bootstrap: str) -> str | None:
+    kafka = Kafka(bootstrap)
+    try:
+        with engine_state.connect(state_dsn) as state, source_database.connect(source.file) as session:
+            captured = engine_state.captured_tables(state, source.name)
+            if parked := [table.parked for table in captured if table.parked]:
+                return f"a table is not followed: {parked[0]}"
+            topics = [table.shape.topic for table in captured]
+            lsn = source_database.insert_lsn(session)
+            wait_until_passed(source.file, session, kafka, [CLICKHOUSE_GROUP], topics, lsn, patience=_SETTLE)
+            if mend := [table.mend for table in engine_state.captured_tables(state, source.name) if table.mend]:
+                return f"a copy waits to be mended: {mend[0]}"
+            if any(not floor.settled for floor in floors.all_floors(state, source.name).values()):
+                return "a floor is not settled"
+    finally:
+        kafka.close()
+    return None
+
+
+def _judge(source: ThrowAwaySource) -> tuple[Judgement, ...]:
+    config = engine_settings()
+    target = clickhouse.connect(config.clickhouse_url, config.clickhouse_cdc_password)
+    with psycopg.connect(source.dsn, autocommit=True, options="-c timezone=UTC") as session:
+        return tuple(judge(session, target, f"raw_{source.name}", table, key) for table, key in KEYS.items())
