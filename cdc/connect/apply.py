@@ -19,6 +19,7 @@ from cdc.connect.plan import Plan
 from cdc.connect.secrets import ensure_password
 from cdc.errors import TransientError
 from cdc.kafka import Kafka
+from cdc.keeper.partitions import watch as watch_partitions
 from cdc.settings import CdcSettings
 from cdc.sinks.clickhouse import raw_table
 
@@ -73,6 +74,7 @@ def _capture(
             source_database.create_slot(source, plan.file)
     for shape in plan.capture:
         engine_state.capture_table(state, shape, plan.file.targets)
+    watch_partitions(plan.file, state)  # from before the copy: what changes after it was begun has to be mended
     for shape in plan.release:
         engine_state.release_table(state, shape)
     ensure_password(plan.file, config.connect_secrets_file)

@@ -15,6 +15,7 @@ from cdc import state as engine_state
 from cdc.epochs import broken_line, raise_epoch
 from cdc.errors import CdcError
 from cdc.kafka import Kafka
+from cdc.keeper import partitions
 from cdc.keeper.floors import settle_floors
 from cdc.keeper.gauges import set_gauges
 from cdc.keeper.mending import mend_asked
@@ -64,6 +65,7 @@ class Duties(threading.Thread):
         for file, _ in engine_state.applied_sources(state):
             self._attempt(f"line of {file.source}", partial(self._follow_line, file, state, kafka, target))
             self._attempt(f"shapes of {file.source}", partial(shapes.follow, file, state, target))
+            self._attempt(f"partitions of {file.source}", partial(partitions.watch, file, state))
         if time.monotonic() - self._measured >= _MEASURE_EVERY:
             self._attempt("metrics", lambda: set_gauges(self._config, state, kafka))
             self._measured = time.monotonic()

@@ -4,16 +4,19 @@
 read from its beginning only while that beginning is still offset 0.
 """
 
+import time
 from collections.abc import Callable
 
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
 
-from cdc.errors import CdcError, LostOffsetError
+from cdc.errors import CdcError, LostOffsetError, TransientError
 
 CLICKHOUSE_GROUP = "millrace-clickhouse"
 DOCUMENTS_GROUP = "millrace-documents"
 
 _TIMEOUT = 10.0
+_ATTEMPTS = 6
+_PAUSE = 0.2
 
 
 def consumer(bootstrap: str, group: str, *, fetch_megabytes: int = 32) -> Consumer:
@@ -55,17 +58,27 @@ def subscribe(reader: Consumer, topics: list[str], on_change: Callable[[], None]
 
     def assigned(_: Consumer, partitions: list[TopicPartition]) -> None:
         try:
-            reader.assign([_start(reader, partition) for partition in reader.committed(partitions, timeout=_TIMEOUT)])
+            reader.assign(_starts(reader, partitions))
         except CdcError as error:
             failed.append(error)
-        except KafkaException as error:
-            failed.append(LostOffsetError(f"Kafka does not tell the group's positions: {error.args[0].str()}"))
+            reader.assign([])  # else the client would go on without positions
 
     def revoked(_: Consumer, __: list[TopicPartition]) -> None:
         on_change()
         reader.unassign()
 
     reader.subscribe(topics, on_assign=assigned, on_revoke=revoked, on_lost=revoked)
+
+
+def _starts(reader: Consumer, partitions: list[TopicPartition]) -> list[TopicPartition]:
+    """Where to begin each partition; a broker that has just made the topics is asked again for a while."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            return [_start(reader, partition) for partition in reader.committed(partitions, timeout=_TIMEOUT)]
+        except KafkaException as error:
+            reason = error.args[0].str()
+        time.sleep(_PAUSE * attempt)  # the broker offers no notification
+    raise TransientError(f"Kafka does not tell the group's positions: {reason}")
 
 
 def _start(reader: Consumer, partition: TopicPartition) -> TopicPartition:

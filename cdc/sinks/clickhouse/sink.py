@@ -111,8 +111,6 @@ class ClickHouseSink:
             return
         number = self._flusher.open_batch()
         batch = self._gather(first)
-        if self._failed:
-            raise self._failed[0]
         if batch.gone:
             self._refuse_lost_topics(batch.gone)
         batch.keep(self._shapes)
@@ -178,6 +176,8 @@ class ClickHouseSink:
     def _some(self, most: int, timeout: float) -> list[Message]:
         messages = self._reader.consume(most, timeout)
         self._assigned = bool(self._reader.assignment())
+        if self._failed:
+            raise self._failed[0]
         return messages
 
     def _stay_in_group(self) -> None:

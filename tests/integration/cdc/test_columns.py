@@ -137,9 +137,9 @@ def test_large_values_of_every_kind_that_an_update_leaves_out_are_kept(make_sour
     source.apply()
     values_of = ", ".join(big[kind] for kind in kinds)
     run(source, f"INSERT INTO t SELECT '\\xde5c', ARRAY[1, NULL], {values_of}, 1", "UPDATE t SET small = 2")
-    assert sum(b"__millrace_absent" in (message.value() or b"") for message in messages(f"{source.name}.public.t")) == 1
     found = proof(source.name)
     assert (found.equal, found.rows_target, found.parked) == (True, 1, 0)
+    assert sum(b"__millrace_absent" in (message.value() or b"") for message in messages(f"{source.name}.public.t")) == 1
 
 
 def test_an_excluded_column_reaches_neither_the_copy_nor_the_topic(make_source: MakeSource, target: Client) -> None:

@@ -104,3 +104,28 @@ def test_not_null_that_came_later_is_followed(make_source: MakeSource) -> None:
     eventually(lambda: not captured(source)["t"].shape.columns[1].nullable, "the shape is followed")
     assert verify_tables([source.name])[0].equal
     assert source.apply() == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "TRUNCATE part_1",
+        "ALTER TABLE t DETACH PARTITION part_1",
+        "DROP TABLE part_1",
+        "ALTER TABLE t ATTACH PARTITION waiting FOR VALUES FROM (200) TO (300)",
+    ],
+)
+def test_a_partition_that_changes_as_a_whole_is_followed(make_source: MakeSource, change: str) -> None:
+    source = make_source(
+        """
+        CREATE TABLE t (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
+        CREATE TABLE part_0 PARTITION OF t FOR VALUES FROM (0) TO (100);
+        CREATE TABLE part_1 PARTITION OF t FOR VALUES FROM (100) TO (200);
+        CREATE TABLE waiting (id int PRIMARY KEY, v text);
+        """
+    )
+    run(source, "INSERT INTO t SELECT n, 'v' FROM generate_series(0, 199) n")
+    run(source, "INSERT INTO waiting SELECT n, 'attached' FROM generate_series(200, 220) n")
+    source.apply()
+    run(source, change)
+    eventually(lambda: verify_tables([source.name], ["t"])[0].equal, f"equal after {change}")
