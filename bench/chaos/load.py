@@ -26,6 +26,7 @@ ROW_KINDS = ("insert", "update", "delete", "key change", "large value kept", "de
 _WRITERS = 3
 _PAUSE = 0.004  # seconds between transactions of one writer: leaves the machine to what is tested
 _LONG = 3.0
+_FAR = 500_000_000  # how far a changed key lies from the old one
 _BIG = "(SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 150))"  # stored apart, incompressible
 
 Connection = psycopg.Connection[Any]
@@ -164,11 +165,15 @@ class _Script:
 
     def _change_key(self, connection: Connection) -> int:
         key = self._some_key()
-        connection.execute("UPDATE notes SET id = id + 500000000 WHERE id = %s", [key])
-        moved = connection.execute("UPDATE accounts SET id = id + 500000000 WHERE id = %s", [key]).rowcount
+        self._move(connection, "notes", key, key + _FAR)
+        moved = self._move(connection, "accounts", key, key + _FAR)
         if self._chooser.random() < 0.5:
-            connection.execute("UPDATE accounts SET id = id - 500000000 WHERE id = %s", [key + 500_000_000])
+            self._move(connection, "accounts", key + _FAR, key)
         return moved
+
+    def _move(self, connection: Connection, table: str, key: int, to: int) -> int:
+        statement = f"UPDATE {table} SET id = %s WHERE id = %s AND NOT EXISTS (SELECT FROM {table} WHERE id = %s)"
+        return connection.execute(statement.encode(), [to, key, to]).rowcount
 
     def _keep_large(self, connection: Connection) -> int:
         return connection.execute("UPDATE notes SET revision = revision + 1 WHERE id = %s", [self._some_key()]).rowcount

@@ -37,7 +37,7 @@ def judge(source: psycopg.Connection[Any], target: Client, database: str, table:
     """Compare a table with its copy; both must stand still."""
     columns = source.execute(
         "SELECT attname::text, typname::text FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid "
-        "WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attname IN (SELECT unnest(%s)) DESC, attnum",
+        "WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attname = ANY(%s) DESC, attnum",
         [table, key],
     ).fetchall()
     ours, theirs = _source(source, table, columns, key), _target(target, database, table, columns, key)

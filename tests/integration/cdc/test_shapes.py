@@ -49,7 +49,7 @@ def test_columns_added_between_two_events_of_a_batch_keep_every_value(
     [proof] = verify_tables([source.name])
     assert (proof.equal, proof.differing_keys, proof.rows_source) == (True, (), 301)
     values = target.query(f"SELECT fixed, isNull(each) FROM raw_{source.name}.t FINAL WHERE id IN (1, 60) ORDER BY id")
-    assert [(str(fixed), gone) for fixed, gone in values.result_rows] == [("1.5", 0), ("2", 1)]
+    assert [(str(fixed), gone) for fixed, gone in values.result_rows] == [("1.50", 0), ("2.00", 1)]
 
 
 def test_a_column_that_came_and_went_before_it_was_read_is_left_out(make_source: MakeSource, stack: Stack) -> None:
