@@ -46,6 +46,7 @@ def main() -> int:
         npm_files = [ROOT / "package.json", ROOT / "package-lock.json"]
         if shutil.which("clickhouse") is None:
             step("ClickHouse", ROOT / "node_modules" / ".stamp", npm_files, npm_packages)
+        (PARTS / "class-archives").mkdir(parents=True, exist_ok=True)  # a JVM fails at its end when it is not there
         for name, place in JAVA_PARTS.items():
             step(name, PARTS / place / ".stamp", [POM], partial(java_part, name, PARTS / place))
         plugin = PARTS / JAVA_PARTS["debezium"]
@@ -254,7 +255,6 @@ def converter() -> None:
 
 def class_archive() -> None:
     """The archive of Java's own classes, which this runtime comes without: every JVM starts faster with it."""
-    (PARTS / "class-archives").mkdir(parents=True, exist_ok=True)
     call([str(java_runtime()), "-XX:+UseSerialGC", "-Xshare:dump", "-Xlog:disable"])
 
 

@@ -68,6 +68,7 @@ def _table(proof: TableProof) -> dict[str, Any]:
         "differing": proof.differing,
         "keys": [list(key) for key in proof.differing_keys],
         "parked": proof.parked,
+        "clamped": proof.clamped,
         "equal": proof.equal,
     }
 

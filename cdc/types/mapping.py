@@ -25,7 +25,7 @@ class TypeMapping:
         from_text: in ClickHouse, from the text (a String, never NULL) to the value; an error where it does not fit.
         direct: whether the formats' own parsers are as strict as ``from_text``, and are used instead of it.
         zero: a text that ``from_text`` takes, for rows whose value is not looked at.
-        limits: in ClickHouse, the lowest and the highest value, where values beyond are clamped to them.
+        clamped: in PostgreSQL, whether the copy holds a limit in the value's place; None where nothing is clamped.
     """
 
     clickhouse: str
@@ -35,7 +35,7 @@ class TypeMapping:
     from_text: Sql
     direct: bool = True
     zero: str = ""
-    limits: tuple[str, str] | None = None
+    clamped: Sql | None = None
 
     def nullable(self) -> str:
         """The column's type where the source allows NULL."""

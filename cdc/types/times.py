@@ -76,12 +76,16 @@ def _between(kind: str, low: str, high: str, digest: Sql) -> Sql:
     return lambda c: digest(f"greatest(least({c}, {kind} '{high}'), {kind} '{low}')")
 
 
+def _beyond(kind: str, low: str, high: str) -> Sql:
+    return lambda c: f"({c} < {kind} '{low}' OR {c} > {kind} '{high}')"
+
+
 CLAMPED: dict[str, TypeMapping] = {
     "date": replace(
         DATE,
         from_text=_clamped_date,
         digest_source=_between("date", *_DAYS, _days),
-        limits=(f"toDate32('{_DAYS[0]}')", f"toDate32('{_DAYS[1]}')"),
+        clamped=_beyond("date", *_DAYS),
     ),
     **{
         kind: replace(
@@ -89,7 +93,7 @@ CLAMPED: dict[str, TypeMapping] = {
             from_text=_clamped_timestamp,
             direct=False,
             digest_source=_between(kind, *_MOMENTS, _microseconds),
-            limits=(f"toDateTime64('{_MOMENTS[0]}', 6, 'UTC')", f"toDateTime64('{_MOMENTS[1]}', 6, 'UTC')"),
+            clamped=_beyond(kind, *_MOMENTS),
         )
         for kind in ("timestamp", "timestamptz")
     },

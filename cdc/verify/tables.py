@@ -18,6 +18,7 @@ from cdc.kafka import Kafka
 from cdc.settings import settings
 from cdc.sinks.positions import CLICKHOUSE_GROUP
 from cdc.verify.checksum import Key
+from cdc.verify.clamped import clamped_values
 from cdc.verify.comparing import Comparison, Sides, compare
 from cdc.verify.passed import wait_until_passed
 
@@ -44,6 +45,8 @@ class TableProof:
     differing_keys: tuple[Key, ...]
     parked: int = 0
     """Keys with open dead letters: known not to be equal, and not among the differing ones."""
+    clamped: int = 0
+    """Values that the copy holds at a limit, as the source file declares."""
 
     @property
     def equal(self) -> bool:
@@ -81,7 +84,7 @@ def verify_tables(
         for chosen in choose(state, sources, tables):
             with source_database.connect(chosen.file) as source:
                 for shape, found in compare_tables(chosen, state, source, kafka, target, patience, say):
-                    proof = proof_of(shape, found)
+                    proof = replace(proof_of(shape, found), clamped=clamped_values(source, shape))
                     record(state, shape, proof)
                     proofs.append(proof)
             refuse_parked(chosen)

@@ -39,6 +39,7 @@ def java_command(main_class: str, arguments: tuple[str, ...], *, heap: str, log_
         f"-XX:SharedArchiveFile={CLASS_ARCHIVES / main_class}.jsa",
         "-Xlog:cds=off,cds+dynamic=off,aot=off",
         "-Djava.awt.headless=true",
+        "-Duser.timezone=UTC",  # the connector's sessions take it over, and write times inside other values by it
         f"-Dlog4j2.configurationFile={log_settings}",
         "-cp",
         f"{parts.KAFKA.path}/*",

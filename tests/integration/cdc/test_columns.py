@@ -59,6 +59,7 @@ def test_dates_beyond_the_range_are_kept_as_text_or_clamped_where_declared(
     run(source, insert.format(*[100] * len(BEYOND)))
     found = proof(source.name)
     assert (found.equal, found.rows_target) == (True, 2 * len(BEYOND))
+    assert found.clamped == 2 * (6 + 4 + 4)
     first, last = "1900-01-01", "2299-12-31"
     assert values(target, source, "day") == 2 * [last, first, first, first, last, last, "2024-02-29"]
     earliest, latest = "0001-01-01 00:00:00.000000", "9999-12-31 23:59:59.999999"

@@ -31,6 +31,17 @@ def test_the_dsn_is_taken_from_the_environment(tmp_path: Path, monkeypatch: pyte
         ("source: shop\ndsn: x\ntables: []\n", "`tables`"),
         ("source: Shop!\ndsn: x\ntables: [a]\n", "`source`"),
         (GOOD + "targets: [mongodb]\n", "`targets.0`"),
+        (
+            GOOD + "columns: {public.t: {type: {a: text}}}\n",
+            "`columns.public.t.type`: unknown key; known are types, key, exclude",
+        ),
+        (GOOD + "columns: {public.t: {key: a}}\n", "`columns.public.t.key`"),
+        (GOOD + "columns: {public.t: {key: [a, a]}}\n", "`columns.public.t`: key names a twice"),
+        (
+            GOOD + "columns: {public.t: {exclude: [a], types: {a: text}}}\n",
+            "`columns.public.t`: a cannot be excluded and used",
+        ),
+        (GOOD + "columns: [a]\n", "`columns`"),
         ("- a list\n", "a source file is a mapping"),
         ("source: [\n", "not valid YAML"),
     ],
