@@ -3,8 +3,9 @@
 from contextlib import closing
 
 import psycopg
+import pytest
 
-from bench.source import ThrowAwaySource
+from bench.source import ThrowAwaySource, throw_away_source
 from cdc import source_database
 from cdc import state as engine_state
 from cdc.connect.client import ConnectClient
@@ -13,6 +14,7 @@ from cdc.settings import settings
 from cdc.verify import verify_tables
 from tests.conftest import Stack
 from tests.integration.cdc.conftest import MakeSource, run
+from tests.integration.cdc.own_server import own_server
 from tests.integration.cdc.topics import messages
 from tests.integration.cdc.waiting import eventually
 
@@ -129,3 +131,33 @@ def _wait_until_read(source: ThrowAwaySource) -> None:
             return (source_database.confirmed_lsn(connection, source.file.slot) or 0) >= lsn
 
         eventually(read, "the connector has read the changes")
+
+
+def test_a_source_restored_to_an_earlier_position_ends_equal(
+    engine: None, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its log steps back: what is written afterwards has lower positions than what the copy holds."""
+    with own_server(stack.settings.home / "own-server", stack.settings.port_base + 60) as server:
+        monkeypatch.setenv("POSTGRES_ADMIN_DSN", server.dsn)
+        with throw_away_source("restored", TABLE) as source:
+            run(source, "INSERT INTO t SELECT n, 'kept' FROM generate_series(1, 50) n")
+            source.apply()
+            assert verify_tables([source.name])[0].equal
+            server.stop()
+            server.back_up()
+            server.start()
+            run(
+                source,
+                "UPDATE t SET v = 'lost with the restore' WHERE id <= 10",
+                "INSERT INTO t SELECT n, 'lost with the restore' FROM generate_series(51, 2000) n",
+            )
+            assert verify_tables([source.name])[0].equal
+            server.stop()
+            server.restore()
+            server.start()
+            run(
+                source, "UPDATE t SET v = 'after the restore' WHERE id IN (1, 20)", "INSERT INTO t VALUES (51, 'after')"
+            )
+            eventually(lambda: settled_in(source, 2), "epoch 2, and the copy mended")
+            [proof] = verify_tables([source.name])
+            assert (proof.equal, proof.differing_keys, proof.rows_source) == (True, (), 51)
