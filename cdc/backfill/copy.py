@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 from clickhouse_connect.driver.client import Client
 
-from cdc import source_database
+from cdc import dead_letters, source_database
 from cdc import state as engine_state
 from cdc.backfill import jobs, rows
 from cdc.backfill.chunks import copy_statement, still_there
@@ -226,5 +226,6 @@ def _finish(
     for shape, job in whole:
         if below[shape]:
             sweep(clickhouse, state, writer_name(shape), shape, job.stamp)
+        dead_letters.supersede_below(state, "clickhouse", shape.source, shape.qualified, job.stamp)
         jobs.finish(state, job)
     return below

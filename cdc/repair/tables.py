@@ -111,7 +111,7 @@ def _resync(
     dsn = settings().millrace_state_dsn
     [copied] = backfill(chosen.file, [shape], chosen.known.epoch, dsn, target, progress, anew=True)
     with source_database.reading(chosen.file, shape.qualified):
-        proven = compare(Sides(shape, source, target), again(), again, patience, partial(say, shape.topic))
+        proven = compare(Sides(chosen.file, shape, source, target), again(), again, patience, partial(say, shape.topic))
     proof = proof_of(shape, without_parked(proven, shape, state, source))
     return MendedTable(proof, len(found.differing), copied.rows, copied.ended, resynced=True)
 
@@ -127,7 +127,7 @@ def _mend(
     patience: float,
     say: Say,
 ) -> MendedTable:
-    sides = Sides(shape, source, target)
+    sides = Sides(chosen.file, shape, source, target)
     with jobs.claimed(state, [shape]), source_database.reading(chosen.file, shape.qualified):
         engine_state.close_abandoned(state, writer_name(shape))
         copied, ended = mend(sides, found.differing, chosen.known.epoch, state)

@@ -95,7 +95,7 @@ def choose(source: psycopg.Connection[Any], target: Client, shape: Shape) -> Buc
     ).fetchone()
     rows = max(int(rows), estimate[0] if estimate else 0)
     first = shape.key_columns[0]
-    if first.type not in _INTEGERS:
+    if first.type not in _INTEGERS or first.stored_as is not None:
         return by_hash(shape, rows)
     bounds = sql.SQL("SELECT min({column}), max({column}) FROM {table}").format(
         column=sql.Identifier(first.name), table=shape.rows

@@ -35,12 +35,12 @@ class Digest(NamedTuple):
     native: Key | None = None
 
 
-def source_checksums(source: psycopg.Connection[Any], buckets: Buckets) -> dict[int, Checksum]:
-    """Checksum of every bucket of the source table that holds rows."""
+def source_checksums(source: psycopg.Connection[Any], buckets: Buckets, rows: sql.Composable) -> dict[int, Checksum]:
+    """Checksum of every bucket that holds some of the given rows (`cdc.verify.slices`)."""
     statement = sql.SQL(
-        "SELECT {bucket}, count(*), sum(('x' || left(md5({row}), 16))::bit(64)::int8) FROM {table} GROUP BY 1"
-    ).format(bucket=buckets.source(), row=spelling.source_row(buckets.shape.columns), table=buckets.shape.rows)
-    return {bucket: Checksum(rows, int(digests)) for bucket, rows, digests in source.execute(statement)}
+        "SELECT {bucket}, count(*), sum(('x' || left(md5({row}), 16))::bit(64)::int8) FROM {rows} GROUP BY 1"
+    ).format(bucket=buckets.source(), row=spelling.source_row(buckets.shape.columns), rows=rows)
+    return {bucket: Checksum(count, int(digests)) for bucket, count, digests in source.execute(statement)}
 
 
 def target_checksums(target: Client, buckets: Buckets) -> dict[int, Checksum]:

@@ -17,7 +17,8 @@ from clickhouse_connect.driver.client import Client
 
 from cdc.catalog import Shape
 from cdc.errors import TransientError
-from cdc.verify import buckets, checksum, keys
+from cdc.source_file import SourceFile
+from cdc.verify import buckets, checksum, keys, slices
 from cdc.verify.buckets import Buckets
 from cdc.verify.checksum import Checksum, Digest, Key
 
@@ -49,15 +50,15 @@ class Comparison:
 
 
 class Sides:
-    """The table and its copy, read at the same time. Not for several threads."""
+    """The table and its copy, read at the same time; ``source`` is a session in autocommit. Not for several threads."""
 
-    def __init__(self, shape: Shape, source: psycopg.Connection[Any], target: Client) -> None:
-        self.shape, self.source, self.target = shape, source, target
+    def __init__(self, file: SourceFile, shape: Shape, source: psycopg.Connection[Any], target: Client) -> None:
+        self.file, self.shape, self.source, self.target = file, shape, source, target
 
-    def checksums(self, split: Buckets) -> tuple[dict[int, Checksum], dict[int, Checksum]]:
-        """Every bucket's checksum on both sides."""
+    def checksums(self, split: Buckets, say: Say) -> tuple[dict[int, Checksum], dict[int, Checksum]]:
+        """Every bucket's checksum on both sides; ``say`` is told how much of the source has been read."""
         return _both(
-            lambda: checksum.source_checksums(self.source, split),
+            lambda: slices.checksums(self.file, self.source, split, say),
             lambda: checksum.target_checksums(self.target, split),
         )
 
@@ -98,8 +99,7 @@ def compare(sides: Sides, lsn: int, pass_now: PassNow, patience: float, say: Say
     """
     shape = sides.shape
     split = buckets.choose(sides.source, sides.target, shape)
-    say("comparing checksums")
-    ours, theirs = sides.checksums(split)
+    ours, theirs = sides.checksums(split, say)
     rows = sum(each.rows for each in ours.values())
     held = {
         number: max(side[number].rows for side in (ours, theirs) if number in side) for number in _unequal(ours, theirs)
@@ -107,7 +107,7 @@ def compare(sides: Sides, lsn: int, pass_now: PassNow, patience: float, say: Say
     if split.shift is not None and max(held.values(), default=0) > _ROWS_AT_ONCE:
         # The key's first column does not tell enough rows apart.
         split = buckets.by_hash(shape, rows)
-        ours, theirs = sides.checksums(split)
+        ours, theirs = sides.checksums(split, say)
         held = {n: max(side[n].rows for side in (ours, theirs) if n in side) for n in _unequal(ours, theirs)}
     suspects: set[Key] = set()
     for numbers in _groups(held):

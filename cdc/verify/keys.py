@@ -69,7 +69,7 @@ def batches(keys: Iterable[Key], size: int = AT_ONCE) -> Iterator[list[Key]]:
 
 
 def _indexed(shape: Shape) -> bool:
-    return all(column.type in _READ_BACK for column in shape.key_columns)
+    return all(column.type in _READ_BACK and column.stored_as is None for column in shape.key_columns)
 
 
 def _value(column: Column, text: str, indexed: bool) -> str:

@@ -126,7 +126,7 @@ def compare_tables(
     for shape in chosen.shapes:
         again = partial(pass_now, chosen, source, kafka, [shape.topic], patience)
         with source_database.reading(chosen.file, shape.qualified):
-            found = compare(Sides(shape, source, target), lsn, again, patience, partial(say, shape.topic))
+            found = compare(Sides(chosen.file, shape, source, target), lsn, again, patience, partial(say, shape.topic))
         yield shape, without_parked(found, shape, state, source)
 
 

@@ -15,7 +15,7 @@ from cdc.repair import MendedTable, repair_tables
 from cdc.verify import verify_tables
 from cdc.version import Version
 from stack.settings import ROOT
-from tests.integration.cdc.conftest import MakeSource, run
+from tests.integration.cdc.conftest import MakeSource, copy_again, run
 
 TABLE = (
     "CREATE TABLE t (id int PRIMARY KEY, amount numeric(10, 2), v text, at timestamptz NOT NULL DEFAULT '2026-01-01')"
@@ -173,6 +173,14 @@ def test_the_commands_say_what_was_mended(copied: ThrowAwaySource, target: Clien
     assert {**mended["tables"][0], "lsn": 0} == table | done | {"lsn": 0}
     assert called("resync", f"{name}.public.t") == (0, f"{name}: copied public.t, 2000 rows\n")
     assert called("verify", "t", "--source", name)[0] == 0
+
+
+def test_a_table_that_is_gone_does_not_pass_for_an_empty_one(copied: ThrowAwaySource, target: Client) -> None:
+    run(copied, "DROP TABLE t")
+    for attempt in (lambda: repair_tables([copied.name]), lambda: copy_again(copied)):
+        with pytest.raises(PermanentError, match=r"public\.t (is not there any more|cannot be read)"):
+            attempt()
+    assert target.query(f"SELECT count() FROM raw_{copied.name}.t FINAL").result_rows == [(2000,)]
 
 
 def test_a_name_that_nothing_captured_has_is_refused(copied: ThrowAwaySource) -> None:
