@@ -15,16 +15,19 @@ from typing import Any
 import psycopg
 from clickhouse_connect.driver.client import Client
 
-from cdc import dead_letters, source_database
+from cdc import dead_letters, failpoints, source_database
 from cdc import state as engine_state
 from cdc.backfill import jobs, rows
 from cdc.backfill.chunks import copy_statement, still_there
 from cdc.backfill.jobs import Backfill, Chunk, VoidBackfillError
+from cdc.backfill.refused import park
 from cdc.backfill.sessions import Sessions
-from cdc.backfill.sweep import rows_below, sweep, wait_for_the_stream
+from cdc.backfill.sweep import rows_below, sweep, sweep_truncated, wait_for_the_stream
 from cdc.catalog import Shape
 from cdc.errors import TransientError
 from cdc.sinks.clickhouse import raw_table, writer
+from cdc.sinks.clickhouse.salvage import salvage
+from cdc.sinks.clickhouse.writer import RefusedRows
 from cdc.source_file import SourceFile
 
 log = logging.getLogger("millrace.backfill")
@@ -198,17 +201,29 @@ class _Worker:
 
 
 def insert(clickhouse: Client, state: psycopg.Connection[Any], shape: Shape, stamp: int, body: bytes) -> None:
-    """Write rows in COPY's text format into the raw table, each with the version ``stamp``."""
-    writer.insert(
-        clickhouse,
-        state,
-        writer_name(shape),
-        shape,
-        body,
-        lambda batch: raw_table.copy_insert(shape, stamp, batch),
-        raw_table.COPY_SETTINGS,
-        patience=_PATIENCE,
-    )
+    """Write rows in COPY's text format into the raw table, each with the version ``stamp``; park those that are refused."""
+
+    def write(text: bytes) -> None:
+        writer.insert(
+            clickhouse,
+            state,
+            writer_name(shape),
+            shape,
+            text,
+            lambda batch: raw_table.copy_insert(shape, stamp, batch),
+            raw_table.COPY_SETTINGS,
+            patience=_PATIENCE,
+        )
+
+    try:
+        write(body)
+    except RefusedRows:
+        refused: list[tuple[bytes, RefusedRows]] = []
+        lines = body.rstrip(b"\n").split(b"\n")
+        salvage(lines, lambda some: write(b"\n".join(some)), lambda line, error: refused.append((line, error)))
+        log.warning("%s: %d rows are refused and parked: %s", shape.topic, len(refused), refused[0][1].reason)
+        park(state, shape, stamp, refused)
+    failpoints.hit("backfill.range-inserted")
 
 
 def _finish(
@@ -226,6 +241,8 @@ def _finish(
     for shape, job in whole:
         if below[shape]:
             sweep(clickhouse, state, writer_name(shape), shape, job.stamp)
+        sweep_truncated(clickhouse, state, writer_name(shape), shape, job.stamp)
         dead_letters.supersede_below(state, "clickhouse", shape.source, shape.qualified, job.stamp)
         jobs.finish(state, job)
+    failpoints.hit("backfill.copied")
     return below

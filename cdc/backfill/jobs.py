@@ -12,6 +12,7 @@ import psycopg
 from clickhouse_connect.driver.client import Client
 from psycopg.rows import class_row
 
+from cdc import failpoints
 from cdc.backfill.chunks import Blocks, cut
 from cdc.backfill.fence import raise_fence
 from cdc.backfill.missed_epoch import highest_version, refuse_missed_epoch
@@ -108,6 +109,7 @@ def start(
     if fresh:
         highest = {shape: highest_version(target, shape) for shape in fresh}
         fence = raise_fence(source)
+        failpoints.hit("backfill.fence-raised")
         for shape, version in highest.items():
             refuse_missed_epoch(shape, version, Version(epoch, fence, 0))
         for shape in fresh:

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from clickhouse_connect.driver.client import Client
 
-from cdc import source_database
+from cdc import floors, source_database
 from cdc.backfill.jobs import Backfill
 from cdc.catalog import Shape
 from cdc.kafka import Kafka
@@ -62,3 +62,10 @@ def sweep(
         {},
         patience=_PATIENCE,
     )
+
+
+def sweep_truncated(target: Client, state: psycopg.Connection[Any], writer_name: str, shape: Shape, stamp: int) -> None:
+    """End what was copied below ``stamp`` where the table was truncated above it meanwhile: it may have been read before."""
+    floor = floors.all_floors(state, shape.source).get((shape.source, shape.qualified))
+    if floor is not None and floor.version > stamp:
+        sweep(target, state, writer_name, shape, floor.version)

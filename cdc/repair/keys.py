@@ -9,12 +9,13 @@ from typing import Any
 
 import psycopg
 
+from cdc import failpoints
 from cdc.backfill.chunks import copy_where
 from cdc.backfill.copy import PIECE_BYTES, insert, writer_name
 from cdc.backfill.fence import raise_fence
 from cdc.backfill.missed_epoch import highest_version, refuse_missed_epoch
 from cdc.backfill.rows import read
-from cdc.backfill.sweep import sweep
+from cdc.backfill.sweep import sweep, sweep_truncated
 from cdc.verify import keys
 from cdc.verify.checksum import Key
 from cdc.verify.comparing import Sides
@@ -47,4 +48,6 @@ def mend(sides: Sides, differing: Collection[Key], epoch: int, state: psycopg.Co
         if gone := [key for key in lot if key not in there]:
             sweep(target, state, writer_name(shape), shape, stamp.pack(), keys.target_condition(shape, gone))
             ended += len(gone)
+        failpoints.hit("repair.rows-copied")
+    sweep_truncated(target, state, writer_name(shape), shape, stamp.pack())
     return copied, ended

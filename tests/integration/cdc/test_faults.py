@@ -141,3 +141,18 @@ def test_readers_of_batches_stop_below_a_stalled_one(engine: None) -> None:
         finally:
             engine_state.close_abandoned(state, "a stalled writer")
         assert engine_state.readable_below(state) > stalled
+
+
+def test_a_row_that_is_refused_while_it_is_copied_is_parked_and_the_rest_is_copied(make_source: MakeSource) -> None:
+    source = make_source("CREATE TABLE t (id int, part text, day date NOT NULL, PRIMARY KEY (part, id))")
+    run(source, "INSERT INTO t SELECT n, E'a\\t\"b\"\\\\', '2020-01-01' FROM generate_series(1, 1000) n")
+    run(source, "UPDATE t SET day = 'infinity' WHERE id IN (1, 500)")
+    assert [copied.name for copied in source.apply()] == ["public.t"]
+    found = proof(source.name)
+    assert (found.differing, found.parked) == (0, 2)
+    assert replay_all(source.name) == 0
+    run(source, "UPDATE t SET day = '2021-01-01' WHERE id = 1")
+    found = proof(source.name)
+    assert (found.differing, found.parked) == (0, 1)
+    run(source, "DELETE FROM t WHERE id = 500")
+    assert proof(source.name).equal
