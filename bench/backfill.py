@@ -22,7 +22,8 @@ from bench import orders
 from bench.report import Metric, at_least
 from bench.source import ThrowAwaySource, throw_away_source
 from cdc import clickhouse
-from cdc.backfill.copy import AT_ONCE, backfill
+from cdc.backfill.chunks import AT_ONCE
+from cdc.backfill.copy import backfill
 from cdc.catalog import read_shapes
 from cdc.settings import settings
 from stack import parts

@@ -8,6 +8,7 @@ relation's file then has another number, and the backfill must begin anew. Block
 nothing that was there at the fence.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import psycopg
@@ -17,7 +18,9 @@ from cdc.catalog import Shape
 from cdc.relations import Leaf, between, leaves
 from cdc.types import in_source, mapping
 
-CHUNK_BYTES = 8 << 20  # of the table with its large values: seconds of work at most, so little is lost by a kill
+AT_ONCE = 3  # ranges copied at the same time: while ClickHouse takes one, the source reads for the others
+CHUNK_BYTES = 32 << 20  # of the table with its large values: a second of work, so little is lost by a kill
+LEAST_BYTES = 1 << 20  # a smaller table is not worth cutting
 _MOST_CHUNKS = 20_000
 
 
@@ -31,15 +34,18 @@ class Blocks(NamedTuple):
 
 
 def cut(source: psycopg.Connection[Any], shape: Shape) -> list[Blocks]:
-    """Ranges of about `CHUNK_BYTES` that together hold every row of now. Call it after the fence has passed."""
+    """Ranges of at most about `CHUNK_BYTES`, even in size and as many as keep all workers at work, that together hold
+    every row of now. Call it after the fence has passed."""
     ranges: list[Blocks] = []
     found = leaves(source, shape)
-    size = max(CHUNK_BYTES, sum(leaf.bytes for leaf in found) // _MOST_CHUNKS)
+    total = sum(leaf.bytes for leaf in found)
+    rounds = min(math.ceil(total / (AT_ONCE * CHUNK_BYTES)), _MOST_CHUNKS // AT_ONCE)
+    size = max(min(LEAST_BYTES, CHUNK_BYTES), total // max(AT_ONCE * rounds, 1))
     for leaf in found:
         if not leaf.heap:
             ranges.append(Blocks(leaf.relation, leaf.filenode, None, None))
             continue
-        step = max(1, leaf.blocks * size // max(leaf.bytes, 1))
+        step = max(1, math.ceil(leaf.blocks * size / max(leaf.bytes, 1)))
         ranges += [
             Blocks(leaf.relation, leaf.filenode, first, min(first + step, leaf.blocks))
             for first in range(0, leaf.blocks, step)

@@ -18,7 +18,7 @@ from clickhouse_connect.driver.client import Client
 from cdc import dead_letters, failpoints, source_database
 from cdc import state as engine_state
 from cdc.backfill import jobs, rows
-from cdc.backfill.chunks import copy_statement, still_there
+from cdc.backfill.chunks import AT_ONCE, copy_statement, still_there
 from cdc.backfill.jobs import Backfill, Chunk, VoidBackfillError
 from cdc.backfill.refused import park
 from cdc.backfill.sessions import Sessions
@@ -32,8 +32,7 @@ from cdc.source_file import SourceFile
 
 log = logging.getLogger("millrace.backfill")
 
-AT_ONCE = 3  # workers: while ClickHouse takes a piece of one, the source reads for the others
-PIECE_BYTES = 8 << 20
+PIECE_BYTES = 32 << 20  # of one insert: few large parts in ClickHouse cost it a third less than many small ones
 _PATIENCE = 120.0
 _MOST_REWRITES = 3
 

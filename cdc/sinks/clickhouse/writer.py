@@ -62,15 +62,23 @@ class Waiting:
 
 
 def send(
-    clickhouse: Client, shape: Shape, statement: str, body: bytes, settings: dict[str, object], *, waiting: Waiting
+    clickhouse: Client,
+    shape: Shape,
+    statement: str,
+    body: bytes,
+    settings: dict[str, object],
+    *,
+    waiting: Waiting,
+    unique_statement: bool = False,
 ) -> None:
-    """Insert ``body``; returns once the rows are visible.
+    """Insert ``body``; returns once the rows are visible. ``unique_statement``: no other body is ever sent with it, so
+    that it can stand for the body in the deduplication token.
 
     Raises:
         TransientError: ClickHouse did not take it in time, or the wait was stopped; whether it was written is unknown.
         RefusedRows: it refuses the content.
     """
-    digest = hashlib.blake2b(body, digest_size=16)
+    digest = hashlib.blake2b(b"" if unique_statement else body, digest_size=16)
     digest.update(statement.encode())
     with_token = settings | {"insert_deduplication_token": digest.hexdigest()}
     began, pause = time.monotonic(), _FIRST_PAUSE
@@ -107,14 +115,15 @@ def insert(
     *,
     patience: float,
 ) -> int:
-    """Insert ``body`` under a batch number of its own; return that number once the rows are visible.
+    """Insert ``body`` under a batch number of its own; return that number once the rows are visible. The statement must
+    hold the number, and a version that grows should numbers ever begin anew.
 
     Raises:
         TransientError, RefusedRows: as `send`; the number is closed where nothing was written.
     """
     batch = engine_state.open_batch(state, writer)
     try:
-        send(clickhouse, shape, statement(batch), body, settings, waiting=Waiting(patience))
+        send(clickhouse, shape, statement(batch), body, settings, waiting=Waiting(patience), unique_statement=True)
     except RefusedRows:
         engine_state.close_batch(state, batch)
         raise
