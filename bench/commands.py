@@ -6,8 +6,10 @@ from typing import Annotated
 import typer
 
 from bench import backfill as backfill_bench
+from bench import drain as drain_bench
 from bench import latency as latency_bench
 from bench import shop_latency
+from bench import stream as stream_bench
 from bench import verify as verify_bench
 from bench.report import report
 
@@ -29,6 +31,26 @@ def latency(
     """From COMMIT to visible in ClickHouse and in Elasticsearch, by SQL and over HTTP."""
     metrics = latency_bench.measure(seconds, rate) + shop_latency.measure(max(seconds // 2, 1))
     if not report("latency", metrics, json_file):
+        raise typer.Exit(1)
+
+
+@app.command()
+def drain(
+    events: Annotated[int, typer.Option(min=150_000, help="about so many events in the topic")] = 900_000,
+    json_file: JsonFile = None,
+) -> None:
+    """The ClickHouse sink emptying a topic, beside reading alone and beside ClickHouse's Kafka engine."""
+    if not report("drain", drain_bench.measure(events), json_file):
+        raise typer.Exit(1)
+
+
+@app.command()
+def stream(
+    changes: Annotated[int, typer.Option(min=1000, help="changes written beforehand")] = 300_000,
+    json_file: JsonFile = None,
+) -> None:
+    """A backlog of changes from PostgreSQL into ClickHouse, beside Debezium alone into Kafka."""
+    if not report("stream", stream_bench.measure(changes), json_file):
         raise typer.Exit(1)
 
 

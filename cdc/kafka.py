@@ -70,6 +70,15 @@ class Kafka:
             raise self._unreachable(error) from error
         return {(p.topic, p.partition): p.offset for p in answer.topic_partitions if p.offset >= 0}
 
+    def members(self, group: str, topic: str) -> int:
+        """How many members of the group read some of the topic's partitions now."""
+        try:
+            [future] = self._admin.describe_consumer_groups([group], request_timeout=self._timeout).values()
+            found = future.result(self._timeout)
+        except KafkaException as error:
+            raise self._unreachable(error) from error
+        return sum(any(p.topic == topic for p in m.assignment.topic_partitions) for m in found.members)
+
     def written_at(self, topic: str, partition: int, offset: int) -> float | None:
         """When the record at (or next after) an offset was written, in seconds since 1970; None when there is none."""
         try:
