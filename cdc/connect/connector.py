@@ -45,6 +45,7 @@ def connector_config(file: SourceFile, epoch: int, config: CdcSettings) -> dict[
             "key.converter.replace.null.with.default": "false",
             "unavailable.value.placeholder": PLACEHOLDER,
             "tombstones.on.delete": "false",
+            "extended.headers.enabled": "false",  # four headers a record that nobody reads
             # An idle database must not hold WAL: a message of our own moves the slot, and needs no table in the source.
             "heartbeat.interval.ms": "5000",
             "heartbeat.action.query": "select pg_logical_emit_message(true, 'millrace.heartbeat', '')",

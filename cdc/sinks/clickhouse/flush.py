@@ -26,7 +26,7 @@ Write = Callable[[Shape, InsertKey, list[Row], int, int], list[Refusal]]
 
 
 class Flusher:
-    """Writes batches for one member of the group, whose name is ``writer``. Use from one thread; it has workers of its own."""
+    """Writes batches for one member of the group, whose name is ``writer``. It has workers of its own; one flush at a time."""
 
     def __init__(
         self, state: psycopg.Connection[Any], tables: TableWriter, topic: DeadLetterTopic, writer: str
@@ -57,11 +57,10 @@ class Flusher:
         batch: Batch,
         number: int,
         shapes: dict[str, Shape],
-        idle: Callable[[], None],
         *,
         leave_out_unknown: bool = False,
     ) -> None:
-        """Write or park everything of the batch; ``idle`` is called about once a second while it takes long.
+        """Write or park everything of the batch.
 
         Columns that a table's shape does not know are left out where ``leave_out_unknown`` says so.
 
@@ -77,8 +76,8 @@ class Flusher:
             failpoints.hit("sink.floor-raised")
         if batch.truncates:
             self.refresh()
-        refused = self._all(self._tables.write, batch.rows, number, shapes, idle)
-        refused += self._all(self._tables.write_again, batch.absent, number, shapes, idle)
+        refused = self._all(self._tables.write, batch.rows, number, shapes)
+        refused += self._all(self._tables.write_again, batch.absent, number, shapes)
         for topic, version in {t.topic: t.version for t in batch.truncates}.items():
             shape = shapes[topic]
             self._tables.sweep(shape, version, number)
@@ -99,19 +98,13 @@ class Flusher:
         groups: dict[InsertKey, list[Row]],
         number: int,
         shapes: dict[str, Shape],
-        idle: Callable[[], None],
     ) -> list[Refusal]:
-        pending = {
+        pending = [
             self._pool.submit(write, shapes[key.topic], key, rows, number, self._floor(shapes[key.topic]))
             for key, rows in groups.items()
-        }
-        done: set[Future[list[Refusal]]] = set()
-        while pending:
-            finished, pending = wait_for(pending, timeout=1.0)
-            done |= finished
-            if pending:
-                idle()
-        return list(chain.from_iterable(future.result() for future in done))
+        ]
+        wait_for(pending)  # all of them, before the failure of one is told
+        return list(chain.from_iterable(future.result() for future in pending))
 
     def _floor(self, shape: Shape) -> int:
         floor = self._floors.get((shape.source, shape.qualified))

@@ -34,6 +34,9 @@ class InsertKey(NamedTuple):
         return Version(self.epoch, parse_sequence(source["sequence"]), int(source["lsn"]) + self.moved).pack()
 
 
+_NO_INSERT = InsertKey("", 0, moved=False)
+
+
 class Row(NamedTuple):
     """One change: the message's key and value as they came (JSON), and where it lies."""
 
@@ -71,6 +74,8 @@ class Batch:
     gone: set[str] = field(default_factory=set)
     count: int = 0
     bytes: int = 0
+    _headers: Any = None
+    _insert: InsertKey = _NO_INSERT
 
     def add_all(self, messages: Iterable[Message]) -> None:
         """Add consumed messages.
@@ -79,8 +84,9 @@ class Batch:
             DataError: a record that no connector of ours wrote.
             PermanentError, TransientError: what the consumer reports instead of a message.
         """
+        add = self._add
         for message in messages:
-            self._add(message)
+            add(message)
 
     def keep(self, topics: Container[str]) -> None:
         """Forget what is of other topics, offsets included: their tables are not followed now."""
@@ -105,7 +111,7 @@ class Batch:
             return
         self.count += 1
         self.bytes += len(value)
-        insert = _insert_key(topic, message)
+        insert = self._insert_key(topic, message)
         tail = value.rfind(_OPERATION) + len(_OPERATION)
         if value[tail : tail + 1] == b"t":
             self.truncates.append(Truncate(topic, insert.version(orjson.loads(value))))
@@ -116,10 +122,17 @@ class Batch:
         place = self.absent if _PLACEHOLDER in value else self.rows
         place.setdefault(insert, []).append(row)
 
+    def _insert_key(self, topic: str, message: Message) -> InsertKey:
+        """What the message shares with others; nearly every one has the headers of the one before it."""
+        headers = message.headers() or []
+        if headers != self._headers or topic != self._insert.topic:
+            self._headers, self._insert = headers, _read_headers(topic, headers)
+        return self._insert
 
-def _insert_key(topic: str, message: Message) -> InsertKey:
+
+def _read_headers(topic: str, headers: Any) -> InsertKey:
     epoch, moved = 0, False
-    for header in message.headers() or []:
+    for header in headers:
         name, value = header[0], header[1]
         if name == EPOCH_HEADER:
             epoch = int(value or 0)

@@ -19,6 +19,8 @@ SERVICE_COLUMNS = {
 }
 
 STREAM_SETTINGS = {
+    "max_threads": 1,  # several inserts run beside each other; one thread each is faster than splitting the text of one
+    "input_format_parallel_parsing": 0,
     "date_time_input_format": "best_effort",
     "input_format_null_as_default": 1,  # only for a whole missing image; its columns are Nullable
     "input_format_skip_unknown_fields": 0,  # a column that the shape does not know must fail the insert

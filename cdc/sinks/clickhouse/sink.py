@@ -1,11 +1,15 @@
 """The loop of the ClickHouse sink: consume, flush, commit, and publish how far readers may read.
 
 A flush takes what has arrived: a transaction's rows when idle, tens of thousands under load, within limits of rows, bytes and
-time. While ClickHouse is away the partitions are paused and the member stays in its group: what waits is held by Kafka.
+time. While one batch is written the next is gathered. While ClickHouse is away the partitions are paused and the member stays in
+its group: what waits is held by Kafka.
 """
 
 import logging
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
+from dataclasses import dataclass
 from itertools import chain
 
 from clickhouse_connect.driver.client import Client
@@ -25,14 +29,25 @@ from cdc.sinks.dead_letter_topic import DeadLetterTopic
 
 log = logging.getLogger("millrace.clickhouse-sink")
 
-_MOST_ROWS = 50_000
-_MOST_BYTES = 16 << 20
+_MOST_ROWS = 20_000
+_MOST_BYTES = 8 << 20
 _SLICE = 2_000  # messages taken from the consumer at once: by so much the limit of bytes can be passed
 _LINGER = 0.004  # seconds: gathers the rows of one transaction; small against the path's other hops
 _LOAD = 200  # messages within one linger: more than this is load, and waits for a larger batch
 _LONGEST_GATHERING = 0.25
 _IDLE = 0.25
+_WHILE_WRITING = 0.005
 _LOOK_FOR_TABLES = 2.0
+
+
+@dataclass(frozen=True)
+class Flight:
+    """A batch that is being written while the next one is gathered."""
+
+    batch: Batch
+    number: int
+    ended: Future[None]
+    began: float
 
 
 class ClickHouseSink:
@@ -54,6 +69,8 @@ class ClickHouseSink:
         )
         self._watermark = Watermark(self._state, clickhouse)
         self._shapes: dict[str, Shape] = {}
+        self._background = ThreadPoolExecutor(1, thread_name_prefix="flush")
+        self._flight: Flight | None = None
         self._left_over: list[Message] = []
         self._paused = False
         self._failed: list[CdcError] = []
@@ -90,14 +107,17 @@ class ClickHouseSink:
         try:
             while not self._stopping:
                 if time.monotonic() - looked >= _LOOK_FOR_TABLES:
+                    self._finish()  # what a flush parks must not be lost from what is learned now
                     self._follow_tables()
                     looked = time.monotonic()
                 self._watermark.publish()
                 self._turn()
+            self._finish()
         except CdcError:
             if not self._stopping:  # when stopped nobody waits for what is away: the next process reads it again
                 raise
         finally:
+            self._background.shutdown()
             self._flusher.close()
             self._tables.close()
 
@@ -105,46 +125,61 @@ class ClickHouseSink:
         if not self._shapes:
             time.sleep(_IDLE)  # nothing is captured: there is no topic to wait on
             return
-        first = self._left_over or self._some(1, _IDLE)
+        first = self._left_over or self._some(1, _IDLE if self._flight is None else _WHILE_WRITING)
         self._left_over = []
         if not first:
+            if self._flight is not None and self._flight.ended.done():
+                self._finish()
             return
         number = self._flusher.open_batch()
         batch = self._gather(first)
         if batch.gone:
             self._refuse_lost_topics(batch.gone)
         batch.keep(self._shapes)
-        began = time.monotonic()
+        self._finish()
         failpoints.hit("sink.consumed")
-        self._flush(batch, number.result())
-        failpoints.hit("sink.closed")
+        ended = self._background.submit(self._flusher.flush, batch, number.result(), self._shapes)
+        self._flight = Flight(batch, number.result(), ended, time.monotonic())
+
+    def _finish(self) -> None:
+        """Wait until the flush in flight has ended, and commit its offsets."""
+        flight, self._flight = self._flight, None
+        if flight is None:
+            return
+        while not wait_for([flight.ended], timeout=1.0).done:
+            self._stay_in_group()
+        try:
+            flight.ended.result()
+        except UnknownColumn as error:
+            self._flush_after_following(flight, error)
         if self._paused:
             self._reader.resume(self._reader.assignment())
             self._paused = False
-        positions.commit(self._reader, batch.offsets)
+        failpoints.hit("sink.closed")
+        positions.commit(self._reader, flight.batch.offsets)
         failpoints.hit("sink.committed")
-        self._count(batch, time.monotonic() - began)
-        self.rows += batch.count
+        self._count(flight.batch, time.monotonic() - flight.began)
+        self.rows += flight.batch.count
         self.flushes += 1
         self.last_flush_at = time.time()
 
-    def _flush(self, batch: Batch, number: int) -> None:
-        """Flush the batch; where it holds columns that a table's recorded shape does not, follow the source first."""
+    def _flush_after_following(self, flight: Flight, unknown: UnknownColumn) -> None:
+        """Follow the source's shapes, then flush again: a batch held columns that a table's recorded shape did not."""
         leave_out = False
         while True:
+            if not self._follow_source(unknown.shape):
+                # A column that came and went again before this was read: the source has no such values any more.
+                engine_state.ask_to_mend(self._state, unknown.shape, "a column came and went")
+                leave_out = True
+            self._follow_tables()
+            flight.batch.keep(self._shapes)
             try:
-                self._flusher.flush(batch, number, self._shapes, self._stay_in_group, leave_out_unknown=leave_out)
+                self._flusher.flush(flight.batch, flight.number, self._shapes, leave_out_unknown=leave_out)
                 return
             except UnknownColumn as error:
                 if leave_out:
                     raise
-                changed = self._follow_source(error.shape)
-                if not changed:
-                    # A column that came and went again before this was read: the source has no such values any more.
-                    engine_state.ask_to_mend(self._state, error.shape, "a column came and went")
-                    leave_out = True
-                self._follow_tables()
-                batch.keep(self._shapes)
+                unknown = error
 
     def _follow_source(self, shape: Shape) -> bool:
         file = next(file for file, _ in engine_state.applied_sources(self._state) if file.source == shape.source)
