@@ -1,6 +1,7 @@
 """Kafka as the engine uses it: topics made by us, end offsets, what a consumer group has committed."""
 
 from collections.abc import Iterable
+from concurrent.futures import Future
 
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -27,7 +28,7 @@ class Kafka:
         """Every topic with its number of partitions."""
         try:
             found = self._admin.list_topics(timeout=self._timeout).topics
-        except KafkaException as error:
+        except (KafkaException, TimeoutError) as error:
             raise self._unreachable(error) from error
         return {name: len(topic.partitions) for name, topic in found.items()}
 
@@ -37,15 +38,13 @@ class Kafka:
         settings = {"retention.ms": str(retention_hours * 3_600_000), "compression.type": "producer"}
         missing = [NewTopic(name, partitions, 1, config=settings) for name in names if name not in there]
         if missing:
-            for future in self._admin.create_topics(missing).values():
-                future.result(self._timeout)
+            self._wait(self._admin.create_topics(missing).values())
 
     def delete_topics(self, names: Iterable[str]) -> None:
         """Delete those of the topics that are there, with every group's offsets on them."""
         there = self.topics()
         if present := [name for name in names if name in there]:
-            for future in self._admin.delete_topics(present).values():
-                future.result(self._timeout)
+            self._wait(self._admin.delete_topics(present).values())
 
     def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
         """For each partition its first and its end offset, asked of the broker now."""
@@ -54,7 +53,7 @@ class Kafka:
                 partition: self._reader.get_watermark_offsets(TopicPartition(topic, partition), timeout=self._timeout)
                 for partition in range(self.topics().get(topic, 0))
             }
-        except KafkaException as error:
+        except (KafkaException, TimeoutError) as error:
             raise self._unreachable(error) from error
 
     def committed(self, group: str, topics: Iterable[str]) -> dict[tuple[str, int], int]:
@@ -66,7 +65,7 @@ class Kafka:
         try:
             [future] = self._admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group, wanted)]).values()
             answer = future.result(self._timeout)
-        except KafkaException as error:
+        except (KafkaException, TimeoutError) as error:
             raise self._unreachable(error) from error
         return {(p.topic, p.partition): p.offset for p in answer.topic_partitions if p.offset >= 0}
 
@@ -75,7 +74,7 @@ class Kafka:
         try:
             [future] = self._admin.describe_consumer_groups([group], request_timeout=self._timeout).values()
             found = future.result(self._timeout)
-        except KafkaException as error:
+        except (KafkaException, TimeoutError) as error:
             raise self._unreachable(error) from error
         return sum(any(p.topic == topic for p in m.assignment.topic_partitions) for m in found.members)
 
@@ -85,11 +84,17 @@ class Kafka:
             self._reader.assign([TopicPartition(topic, partition, offset)])
             record = self._reader.poll(self._timeout)
             self._reader.unassign()
-        except KafkaException as error:
+        except (KafkaException, TimeoutError) as error:
             raise self._unreachable(error) from error
         return None if record is None or record.error() is not None else record.timestamp()[1] / 1000
 
-    def _unreachable(self, error: KafkaException) -> TransientError:
-        return TransientError(
-            f"Kafka at {self._bootstrap} does not answer: {error.args[0].str()}; is it up? `millrace status`"
-        )
+    def _wait(self, futures: Iterable["Future[None]"]) -> None:
+        try:
+            for future in futures:
+                future.result(self._timeout)
+        except (KafkaException, TimeoutError) as error:
+            raise self._unreachable(error) from error
+
+    def _unreachable(self, error: KafkaException | TimeoutError) -> TransientError:
+        reason = error.args[0].str() if isinstance(error, KafkaException) else f"nothing within {self._timeout:g} s"
+        return TransientError(f"Kafka at {self._bootstrap} does not answer: {reason}; is it up? `millrace status`")

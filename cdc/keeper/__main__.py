@@ -13,7 +13,8 @@ from cdc.settings import settings
 def main(on_stop: Callable[[Callable[[], None]], None]) -> None:
     """Run until SIGTERM."""
     config = settings()
-    guard, duties = Guard(ConnectClient(config.connect_url)), Duties(config)
+    guard = Guard(ConnectClient(config.connect_url))
+    duties = Duties(config, guard.stop)
 
     def stop() -> None:
         duties.stop()

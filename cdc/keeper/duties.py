@@ -30,11 +30,13 @@ _MEASURE_EVERY = 10.0
 
 
 class Duties(threading.Thread):
-    """Looks at every duty every four seconds until `stop`. ``problems`` says what could not be done the last time, by duty."""
+    """Looks at every duty every four seconds until `stop`. ``problems`` says what could not be done the last time, by duty;
+    ``ended`` is called when it looks no more."""
 
-    def __init__(self, config: CdcSettings) -> None:
+    def __init__(self, config: CdcSettings, ended: Callable[[], None]) -> None:
         super().__init__(daemon=True, name="duties")
         self._config = config
+        self._ended = ended
         self._stopping = threading.Event()
         self._measured = 0.0
         self.problems: dict[str, str] = {}
@@ -45,9 +47,12 @@ class Duties(threading.Thread):
 
     def run(self) -> None:
         """Do all duties again and again; a part that is away is asked again at the next turn."""
-        while not self._stopping.is_set():
-            self._attempt("connections", self._with_parts)
-            self._stopping.wait(_EVERY)
+        try:
+            while not self._stopping.is_set():
+                self._attempt("connections", self._with_parts)
+                self._stopping.wait(_EVERY)
+        finally:
+            self._ended()  # also after a fault of ours: the process then ends, and its next life goes on
 
     def _with_parts(self) -> None:
         kafka = Kafka(self._config.kafka_bootstrap)
