@@ -12,6 +12,7 @@ from clickhouse_connect.driver.client import Client
 from bench.source import ThrowAwaySource, throw_away_source
 from cdc import clickhouse
 from cdc import state as engine_state
+from cdc.backfill.chunks import AT_ONCE
 from cdc.backfill.copy import Copied, Progress, backfill
 from cdc.captured import Chosen, choose
 from cdc.settings import settings
@@ -52,7 +53,9 @@ def captured(source: ThrowAwaySource) -> Chosen:
     return chosen
 
 
-def copy_again(source: ThrowAwaySource, progress: Progress = lambda *_: None, *, anew: bool = True) -> list[Copied]:
+def copy_again(
+    source: ThrowAwaySource, progress: Progress = lambda *_: None, *, anew: bool = True, at_once: int = AT_ONCE
+) -> list[Copied]:
     """Copy all tables of a captured source behind a fresh fence, or go on with what is unfinished."""
     config = settings()
     chosen = captured(source)
@@ -64,6 +67,7 @@ def copy_again(source: ThrowAwaySource, progress: Progress = lambda *_: None, *,
         clickhouse.connect(config.clickhouse_url, config.clickhouse_cdc_password),
         progress,
         anew=anew,
+        at_once=at_once,
     )
 
 

@@ -136,7 +136,7 @@ def test_ranges_hold_every_row_once_whatever_the_key(
 def test_a_table_that_is_rewritten_during_the_copy_is_copied_anew(make_source: MakeSource, small_ranges: None) -> None:
     """The rewrite moves rows into blocks that were copied already, and no change of theirs is in the stream."""
     source = make_source(TABLE)
-    run(source, "INSERT INTO t SELECT n, 'v' FROM generate_series(1, 20000) n", "DELETE FROM t WHERE id <= 10000")
+    run(source, "INSERT INTO t SELECT n, 'v' FROM generate_series(1, 60000) n", "DELETE FROM t WHERE id <= 30000")
     source.capture()
     rewritten: list[bool] = []
 
@@ -145,8 +145,8 @@ def test_a_table_that_is_rewritten_during_the_copy_is_copied_anew(make_source: M
             rewritten.append(True)
             run(source, "VACUUM FULL t")
 
-    [copied] = copy_again(source, rewrite)
-    assert copied.rows == 10000
+    [copied] = copy_again(source, rewrite, at_once=1)
+    assert copied.rows == 30000
     assert verify_tables([source.name])[0].equal
 
 
