@@ -32,7 +32,7 @@ from cdc.source_file import SourceFile
 
 log = logging.getLogger("millrace.backfill")
 
-PIECE_BYTES = 32 << 20  # of one insert: few large parts in ClickHouse cost it a third less than many small ones
+PIECE_BYTES = 16 << 20  # of one insert: few large parts in ClickHouse cost it a third less than many small ones
 _PATIENCE = 120.0
 _MOST_REWRITES = 3
 
