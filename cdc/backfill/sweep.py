@@ -49,7 +49,14 @@ def wait_for_the_stream(file: SourceFile, source: psycopg.Connection[Any], shape
 
 
 def sweep(
-    target: Client, state: psycopg.Connection[Any], writer_name: str, shape: Shape, stamp: int, among: str = "1"
+    target: Client,
+    state: psycopg.Connection[Any],
+    writer_name: str,
+    shape: Shape,
+    stamp: int,
+    among: str = "1",
+    *,
+    patience: float = _PATIENCE,
 ) -> None:
     """Write a tombstone of version ``stamp`` for every live row below it that meets the condition."""
     writer.insert(
@@ -60,7 +67,7 @@ def sweep(
         b"",
         lambda batch: raw_table.sweep_insert(shape, stamp, batch, among),
         {},
-        patience=_PATIENCE,
+        patience=patience,
     )
 
 

@@ -16,7 +16,7 @@ from cdc.epochs import broken_line, raise_epoch
 from cdc.errors import CdcError
 from cdc.kafka import Kafka
 from cdc.keeper import partitions
-from cdc.keeper.floors import settle_floors
+from cdc.keeper.floors import WRITER, settle_floors
 from cdc.keeper.gauges import set_gauges
 from cdc.keeper.mending import mend_asked
 from cdc.settings import CdcSettings
@@ -24,7 +24,6 @@ from cdc.source_file import SourceFile
 
 log = logging.getLogger("millrace.keeper")
 
-WRITER = "keeper"
 _EVERY = 4.0
 _MEASURE_EVERY = 10.0
 

@@ -8,18 +8,16 @@ from clickhouse_connect.driver.client import Client
 
 from cdc import floors, source_database
 from cdc import state as engine_state
+from cdc.backfill.sweep import sweep
 from cdc.errors import TransientError
-from cdc.floors import Floor
 from cdc.kafka import Kafka
-from cdc.sinks.clickhouse import raw_table, writer
-from cdc.sinks.clickhouse.writer import Waiting
 from cdc.sinks.positions import CLICKHOUSE_GROUP
 from cdc.verify.passed import wait_until_passed
 
 log = logging.getLogger("millrace.keeper")
 
 _PATIENCE = 10.0
-_WRITER = "keeper"
+WRITER = "keeper"
 
 
 def settle_floors(state: psycopg.Connection[Any], kafka: Kafka, target: Client) -> None:
@@ -44,12 +42,6 @@ def settle_floors(state: psycopg.Connection[Any], kafka: Kafka, target: Client) 
             except TransientError as error:
                 log.info("the floor of %s is not settled yet: %s", shape.topic, error)
                 continue
-        _sweep(state, target, shape, floor)
-
-
-def _sweep(state: psycopg.Connection[Any], target: Client, shape: Any, floor: Floor) -> None:
-    batch = engine_state.open_batch(state, _WRITER)
-    writer.send(target, shape, raw_table.sweep_insert(shape, floor.version, batch), b"", {}, waiting=Waiting(_PATIENCE))
-    engine_state.close_batch(state, batch)
-    floors.settle(state, floor)
-    log.info("the floor of %s is settled", shape.topic)
+        sweep(target, state, WRITER, shape, floor.version, patience=_PATIENCE)
+        floors.settle(state, floor)
+        log.info("the floor of %s is settled", shape.topic)
