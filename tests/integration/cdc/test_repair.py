@@ -168,8 +168,8 @@ def test_the_commands_say_what_was_mended(copied: ThrowAwaySource, target: Clien
     status, text = called("repair", f"{name}.t", "--json")
     mended = json.loads(text)
     assert (status, mended["equal"], mended["mended"]) == (0, True, 1)
-    table = {"table": f"{name}.public.t", "rows": 2000, "differing": 0, "keys": [], "parked": 0, "equal": True}
-    done = {"differed": 1, "copied": 1, "ended": 0, "resynced": False}
+    table = {"table": f"{name}.public.t", "rows": 2000, "differing": 0, "keys": [], "parked": 0, "clamped": 0}
+    done = {"equal": True, "differed": 1, "copied": 1, "ended": 0, "resynced": False}
     assert {**mended["tables"][0], "lsn": 0} == table | done | {"lsn": 0}
     assert called("resync", f"{name}.public.t") == (0, f"{name}: copied public.t, 2000 rows\n")
     assert called("verify", "t", "--source", name)[0] == 0
