@@ -31,13 +31,14 @@ def wait_for_size(topic: str, records: int, patience: float) -> None:
         time.sleep(_POLL)  # polls the broker: there is no notification
 
 
-def wait_until_read(topic: str, patience: float) -> None:
-    """Return once the ClickHouse sinks have committed the topic's end; `TimeoutError` after ``patience`` seconds."""
+def wait_until_read(topic: str, patience: float, group: str = positions.CLICKHOUSE_GROUP) -> None:
+    """Return once the group (by default the ClickHouse sinks') has committed the topic's end; `TimeoutError` after
+    ``patience`` seconds."""
     kafka = Kafka(settings().kafka_bootstrap)
     deadline = time.monotonic() + patience
     try:
         ends = {(topic, partition): end for partition, (_, end) in kafka.bounds(topic).items() if end}
-        while (left := _left(kafka.committed(positions.CLICKHOUSE_GROUP, [topic]), ends)) > 0:
+        while (left := _left(kafka.committed(group, [topic]), ends)) > 0:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{left} records of {topic} are not written after {patience:g} s")
             time.sleep(_POLL)  # polls the group's positions: there is no notification

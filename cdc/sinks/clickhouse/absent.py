@@ -19,7 +19,7 @@ from cdc import source_database
 from cdc.catalog import Shape
 from cdc.errors import TransientError
 from cdc.message_keys import populated
-from cdc.sinks.clickhouse.messages import InsertKey, Row
+from cdc.sinks.clickhouse.changes import InsertKey, Row
 from cdc.types import in_source, mapping
 
 _PATIENCE = 60.0

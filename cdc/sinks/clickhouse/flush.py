@@ -14,7 +14,8 @@ from cdc import state as engine_state
 from cdc.catalog import Shape
 from cdc.dead_letters import Refusal
 from cdc.floors import Floor
-from cdc.sinks.clickhouse.messages import Batch, InsertKey, Row
+from cdc.sinks.clickhouse.changes import InsertKey, Row, Rows
+from cdc.sinks.clickhouse.messages import Batch
 from cdc.sinks.clickhouse.table_writer import TARGET, TableWriter
 from cdc.sinks.dead_letter_topic import DeadLetterTopic
 
@@ -22,7 +23,7 @@ log = logging.getLogger("millrace.clickhouse-sink")
 
 _INSERTS_AT_ONCE = 3
 
-Write = Callable[[Shape, InsertKey, list[Row], int, int], list[Refusal]]
+Write = Callable[[Shape, InsertKey, Rows, int, int], list[Refusal]]
 
 
 class Flusher:
@@ -95,7 +96,7 @@ class Flusher:
     def _all(
         self,
         write: Write,
-        groups: dict[InsertKey, list[Row]],
+        groups: dict[InsertKey, Rows],
         number: int,
         shapes: dict[str, Shape],
     ) -> list[Refusal]:

@@ -4,57 +4,22 @@ Message bodies of ordinary changes are not parsed; the few facts that the bytes 
 from the tail of the envelope.
 """
 
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 from confluent_kafka import KafkaError, Message
 
 from cdc.connect.connector import EPOCH_HEADER, OLD_KEY_HEADER, PLACEHOLDER
 from cdc.errors import DataError, PermanentError, TransientError
-from cdc.version import Version, parse_sequence
+from cdc.sinks.clickhouse.changes import InsertKey, Rows, Truncate
 
 _PLACEHOLDER = PLACEHOLDER.encode()
 _OPERATION = b'"op":"'
+_TRUNCATE = b'"op":"t"'
 _UNPLACED = b'"sequence":"[null'
-_NO_KEY = b"{}"
-
-
-class InsertKey(NamedTuple):
-    """What all rows of one insert share; ``moved`` marks the insert halves of key changes."""
-
-    topic: str
-    epoch: int
-    moved: bool
-
-    def version(self, envelope: dict[str, Any]) -> int:
-        """The version of one of these changes, from its envelope, packed."""
-        source = envelope["source"]
-        return Version(self.epoch, parse_sequence(source["sequence"]), int(source["lsn"]) + self.moved).pack()
-
-
 _NO_INSERT = InsertKey("", 0, moved=False)
-
-
-class Row(NamedTuple):
-    """One change: the message's key and value as they came (JSON), and where it lies."""
-
-    key: bytes
-    value: bytes
-    partition: int
-    offset: int
-
-    def version(self, key: InsertKey) -> int:
-        """The row version that the change carries, packed; parses the value."""
-        return key.version(orjson.loads(self.value))
-
-
-class Truncate(NamedTuple):
-    """A TRUNCATE of a topic's table: everything below ``version`` is dead."""
-
-    topic: str
-    version: int
 
 
 @dataclass
@@ -66,8 +31,8 @@ class Batch:
     no longer has.
     """
 
-    rows: dict[InsertKey, list[Row]] = field(default_factory=dict)
-    absent: dict[InsertKey, list[Row]] = field(default_factory=dict)
+    rows: dict[InsertKey, Rows] = field(default_factory=dict)
+    absent: dict[InsertKey, Rows] = field(default_factory=dict)
     truncates: list[Truncate] = field(default_factory=list)
     offsets: dict[tuple[str, int], int] = field(default_factory=dict)
     unplaced: set[str] = field(default_factory=set)
@@ -84,9 +49,23 @@ class Batch:
             DataError: a record that no connector of ours wrote.
             PermanentError, TransientError: what the consumer reports instead of a message.
         """
-        add = self._add
-        for message in messages:
-            add(message)
+        groups: dict[InsertKey, list[Message]] = {}
+        last: dict[tuple[Any, Any], Message] = {}
+        group: list[Message] = []
+        for message in messages:  # the only loop over every change: what can be asked of many at once is asked below
+            headers, topic = message.headers(), message.topic()
+            if headers != self._headers or topic != self._insert.topic or not group:
+                if message.error() is not None:
+                    self._report(message)
+                    continue
+                self._headers, self._insert = headers, _read_headers(topic or "", headers or [])
+                group = groups.setdefault(self._insert, [])
+            group.append(message)
+            last[topic, message.partition()] = message
+        for place, message in last.items():
+            self.offsets[place] = (message.offset() or 0) + 1
+        for insert, some in groups.items():
+            self._add_group(insert, some)
 
     def keep(self, topics: Container[str]) -> None:
         """Forget what is of other topics, offsets included: their tables are not followed now."""
@@ -96,38 +75,45 @@ class Batch:
         self.truncates = [truncate for truncate in self.truncates if truncate.topic in topics]
         self.offsets = {place: offset for place, offset in self.offsets.items() if place[0] in topics}
 
-    def _add(self, message: Message) -> None:
+    def _report(self, message: Message) -> None:
         error = message.error()
-        if error is not None:
-            if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-                self.gone.add(message.topic() or "")
-                return
-            kind = TransientError if error.retriable() else PermanentError
-            raise kind(f"Kafka: {error.str()}")
-        topic, partition, offset, value = message.topic(), message.partition(), message.offset(), message.value()
-        assert topic is not None and partition is not None and offset is not None
-        self.offsets[topic, partition] = offset + 1
-        if value is None:
+        assert error is not None
+        if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            self.gone.add(message.topic() or "")
             return
-        self.count += 1
-        self.bytes += len(value)
-        insert = self._insert_key(topic, message)
-        tail = value.rfind(_OPERATION) + len(_OPERATION)
-        if value[tail : tail + 1] == b"t":
-            self.truncates.append(Truncate(topic, insert.version(orjson.loads(value))))
-            return
-        row = Row(message.key() or _NO_KEY, value, partition, offset)
-        if _UNPLACED in value:
-            self.unplaced.add(topic)
-        place = self.absent if _PLACEHOLDER in value else self.rows
-        place.setdefault(insert, []).append(row)
+        kind = TransientError if error.retriable() else PermanentError
+        raise kind(f"Kafka: {error.str()}")
 
-    def _insert_key(self, topic: str, message: Message) -> InsertKey:
-        """What the message shares with others; nearly every one has the headers of the one before it."""
-        headers = message.headers() or []
-        if headers != self._headers or topic != self._insert.topic:
-            self._headers, self._insert = headers, _read_headers(topic, headers)
-        return self._insert
+    def _add_group(self, insert: InsertKey, messages: list[Message]) -> None:
+        messages = [message for message in messages if message.value() is not None]
+        text = b"\n".join([message.value() or b"" for message in messages])
+        self.count += len(messages)
+        self.bytes += len(text)
+        if _UNPLACED in text:
+            self.unplaced.add(insert.topic)
+        if _TRUNCATE in text:  # or a column that reads like it
+            truncates, messages = _split(messages, _is_truncate)
+            for message in truncates:
+                self.truncates.append(Truncate(insert.topic, insert.version(orjson.loads(message.value() or b""))))
+        if _PLACEHOLDER in text:
+            absent, messages = _split(messages, lambda value: _PLACEHOLDER in value)
+            if absent:
+                self.absent.setdefault(insert, Rows()).extend(absent)
+        if messages:
+            self.rows.setdefault(insert, Rows()).extend(messages)
+
+
+def _split(messages: list[Message], chosen: Callable[[bytes], bool]) -> tuple[list[Message], list[Message]]:
+    """The messages whose value is chosen, and the others."""
+    marks = [chosen(message.value() or b"") for message in messages]
+    return [m for m, mark in zip(messages, marks, strict=True) if mark], [
+        m for m, mark in zip(messages, marks, strict=True) if not mark
+    ]
+
+
+def _is_truncate(value: bytes) -> bool:
+    tail = value.rfind(_OPERATION)
+    return value.startswith(_TRUNCATE, tail)
 
 
 def _read_headers(topic: str, headers: Any) -> InsertKey:

@@ -12,7 +12,7 @@ from cdc import dead_letters, floors
 from cdc import state as engine_state
 from cdc.connect.connector import PLACEHOLDER
 from cdc.dead_letters import DeadLetter
-from cdc.sinks.clickhouse.messages import InsertKey, Row
+from cdc.sinks.clickhouse.changes import InsertKey, Row
 from cdc.sinks.clickhouse.table_writer import TARGET, TableWriter
 from cdc.sinks.clickhouse.writer import Waiting
 from cdc.version import Version

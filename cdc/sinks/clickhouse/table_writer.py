@@ -17,7 +17,7 @@ from cdc.dead_letters import Refusal
 from cdc.errors import DataError, TransientError
 from cdc.sinks.clickhouse import raw_table
 from cdc.sinks.clickhouse.absent import ReadRow, read_again
-from cdc.sinks.clickhouse.messages import InsertKey, Row
+from cdc.sinks.clickhouse.changes import InsertKey, Row, Rows
 from cdc.sinks.clickhouse.salvage import salvage
 from cdc.sinks.clickhouse.writer import RefusedRows, Waiting, send
 
@@ -65,7 +65,11 @@ class TableWriter:
 
         refused: list[tuple[Row, RefusedRows]] = []
         try:
-            insert(rows)
+            if isinstance(rows, Rows):  # a batch's number is given to one body of each table
+                body = rows.body()
+                send(self._clickhouse, shape, statement, body, settings, waiting=self._waiting, unique_statement=True)
+            else:
+                insert(rows)
         except RefusedRows as error:
             if error.unknown_column:
                 raise UnknownColumn(shape, error.reason) from error
