@@ -42,11 +42,12 @@ def _show(outcome: Outcome) -> None:
         ("failpoints", outcome.failpoints),
     ):
         console.print(f"{title}: " + ", ".join(f"{name} {count}" for name, count in sorted(counts.items())))
-    shown = Table("table", "rows", "lost", "doubled", "different")
-    for table in outcome.tables:
+    shown = Table("table or index", "rows", "lost", "doubled", "different")
+    judged = (*outcome.tables, *outcome.documents)
+    for table in judged:
         shown.add_row(table.table, str(table.rows), str(table.lost), str(table.doubled), str(table.different))
     console.print(shown)
-    for table in outcome.tables:
+    for table in judged:
         for example in table.examples:
             console.print(f"{table.table}: {example}")
     for lack in outcome.short_of:

@@ -3,29 +3,34 @@
 import math
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from threading import Thread
 from typing import Any
 
 import psycopg
 
+from bench.chaos.document_oracle import TREE, judge_documents
 from bench.chaos.faults import Faults, schedule
 from bench.chaos.load import ROW_KINDS, TABLES, Load
 from bench.chaos.oracle import Judgement, judge
 from bench.source import ThrowAwaySource, throw_away_source
 from cdc import clickhouse, failpoints, floors, source_database
 from cdc import state as engine_state
+from cdc.documents import index
 from cdc.errors import CdcError
 from cdc.kafka import Kafka
 from cdc.settings import settings as engine_settings
-from cdc.sinks.positions import CLICKHOUSE_GROUP
+from cdc.sinks.positions import CLICKHOUSE_GROUP, DOCUMENTS_GROUP
 from cdc.verify.passed import wait_until_passed
 from stack.inspection import report
 from stack.settings import Settings
 
-PROCESSES = ("clickhouse-sink", "connect", "postgres", "clickhouse", "kafka", "cdc-keeper")
+PROCESSES = (
+    "clickhouse-sink", "document-sink", "connect", "postgres", "clickhouse", "elasticsearch", "kafka", "cdc-keeper",
+)  # fmt: skip
 KEYS = {"accounts": ["id"], "notes": ["id"], "lines": ["account", "line"], "scratch": ["id"]}
-_SINK_FAILPOINTS = tuple(name for name in failpoints.NAMES if name.startswith(("sink.", "shapes.")))
+_SINK_FAILPOINTS = tuple(name for name in failpoints.NAMES if name.startswith(("sink.", "documents.", "shapes.")))
 _SETTLE = 300.0
 _POLL = 0.5
 
@@ -41,16 +46,17 @@ class Outcome:
     other_faults: dict[str, int]
     failpoints: dict[str, int]
     tables: tuple[Judgement, ...]
+    documents: tuple[Judgement, ...]
     short_of: tuple[str, ...]
 
     @property
     def equal(self) -> bool:
-        """Whether every table equals its copy."""
-        return all(table.equal for table in self.tables)
+        """Whether every table equals its copy, and every document its rows."""
+        return all(judgement.equal for judgement in (*self.tables, *self.documents))
 
     def document(self) -> dict[str, Any]:
         """The outcome as the JSON of the command."""
-        return asdict(self) | {"documents": [], "equal": self.equal}
+        return asdict(self) | {"equal": self.equal}
 
 
 def run(settings: Settings, admin_dsn: str, minutes: float, seed: int, say: Callable[[str], None]) -> Outcome:
@@ -61,7 +67,7 @@ def run(settings: Settings, admin_dsn: str, minutes: float, seed: int, say: Call
     """
     seconds = minutes * 60
     name = f"chaos{seed}"
-    with throw_away_source(name, TABLES) as source:
+    with throw_away_source(name, TABLES, TREE.format(index=name)) as source:
         source.apply()
         _arm(seconds)
         faults, load = Faults(settings, admin_dsn, say), Load(source.dsn, seed)
@@ -77,9 +83,11 @@ def run(settings: Settings, admin_dsn: str, minutes: float, seed: int, say: Call
         _wait_until_healthy(settings)
         hits = _disarm()
         _wait_until_settled(source)
-        tables = _judge(source)
+        tables, documents = _judge(source)
     changes, kills = dict(load.counts), dict(faults.kills)
-    return Outcome(seed, seconds, changes, kills, dict(faults.others), hits, tables, _short_of(changes, kills, seconds))
+    return Outcome(
+        seed, seconds, changes, kills, dict(faults.others), hits, tables, documents, _short_of(changes, kills, seconds)
+    )
 
 
 def _short_of(changes: dict[str, int], kills: dict[str, int], seconds: float) -> tuple[str, ...]:
@@ -146,7 +154,8 @@ def _waits_for(source: ThrowAwaySource, state_dsn: str, bootstrap: str) -> str |
                 return f"a table is not followed: {parked[0]}"
             topics = [table.shape.topic for table in captured]
             lsn = source_database.insert_lsn(session)
-            wait_until_passed(source.file, session, kafka, [CLICKHOUSE_GROUP], topics, lsn, patience=_SETTLE)
+            groups = [CLICKHOUSE_GROUP, DOCUMENTS_GROUP]
+            wait_until_passed(source.file, session, kafka, groups, topics, lsn, patience=_SETTLE)
             if mend := [table.mend for table in engine_state.captured_tables(state, source.name) if table.mend]:
                 return f"a copy waits to be mended: {mend[0]}"
             if any(not floor.settled for floor in floors.all_floors(state, source.name).values()):
@@ -156,8 +165,12 @@ def _waits_for(source: ThrowAwaySource, state_dsn: str, bootstrap: str) -> str |
     return None
 
 
-def _judge(source: ThrowAwaySource) -> tuple[Judgement, ...]:
+def _judge(source: ThrowAwaySource) -> tuple[tuple[Judgement, ...], tuple[Judgement, ...]]:
     config = engine_settings()
     target = clickhouse.connect(config.clickhouse_url, config.clickhouse_cdc_password)
-    with psycopg.connect(source.dsn, autocommit=True, options="-c timezone=UTC") as session:
-        return tuple(judge(session, target, f"raw_{source.name}", table, key) for table, key in KEYS.items())
+    with (
+        psycopg.connect(source.dsn, autocommit=True, options="-c timezone=UTC") as session,
+        closing(index.connect(config.elasticsearch_url)) as elasticsearch,
+    ):
+        tables = tuple(judge(session, target, f"raw_{source.name}", table, key) for table, key in KEYS.items())
+        return tables, (judge_documents(session, elasticsearch, source.name),)

@@ -17,6 +17,6 @@ from tests.conftest import Stack
 )
 def test_copies_are_equal_after_every_process_was_broken_under_load(stack: Stack, minutes: float, seed: int) -> None:
     outcome = run(stack.settings, stack.env["POSTGRES_ADMIN_DSN"], minutes, seed, print)
-    assert outcome.equal, [table for table in outcome.tables if not table.equal]
+    assert outcome.equal, [each for each in (*outcome.tables, *outcome.documents) if not each.equal]
     assert not outcome.short_of
     assert outcome.failpoints, "no process ended itself at a failpoint"
