@@ -15,7 +15,7 @@ from bench.chaos.faults import Faults, schedule
 from bench.chaos.load import ROW_KINDS, TABLES, Load
 from bench.chaos.oracle import Judgement, judge
 from bench.source import ThrowAwaySource, throw_away_source
-from cdc import clickhouse, failpoints, floors, source_database
+from cdc import clickhouse, documents, failpoints, floors, source_database
 from cdc import state as engine_state
 from cdc.documents import index
 from cdc.errors import CdcError
@@ -83,10 +83,10 @@ def run(settings: Settings, admin_dsn: str, minutes: float, seed: int, say: Call
         _wait_until_healthy(settings)
         hits = _disarm()
         _wait_until_settled(source)
-        tables, documents = _judge(source)
+        tables, indexes = _judge(source)
     changes, kills = dict(load.counts), dict(faults.kills)
     return Outcome(
-        seed, seconds, changes, kills, dict(faults.others), hits, tables, documents, _short_of(changes, kills, seconds)
+        seed, seconds, changes, kills, dict(faults.others), hits, tables, indexes, _short_of(changes, kills, seconds)
     )
 
 
@@ -154,8 +154,9 @@ def _waits_for(source: ThrowAwaySource, state_dsn: str, bootstrap: str) -> str |
                 return f"a table is not followed: {parked[0]}"
             topics = [table.shape.topic for table in captured]
             lsn = source_database.insert_lsn(session)
-            groups = [CLICKHOUSE_GROUP, DOCUMENTS_GROUP]
-            wait_until_passed(source.file, session, kafka, groups, topics, lsn, patience=_SETTLE)
+            wait_until_passed(source.file, session, kafka, [CLICKHOUSE_GROUP], topics, lsn, patience=_SETTLE)
+            topics = [topic for tree in documents.load_trees(source.file, session) for topic in tree.topics]
+            wait_until_passed(source.file, session, kafka, [DOCUMENTS_GROUP], topics, lsn, patience=_SETTLE)
             if mend := [table.mend for table in engine_state.captured_tables(state, source.name) if table.mend]:
                 return f"a copy waits to be mended: {mend[0]}"
             if any(not floor.settled for floor in floors.all_floors(state, source.name).values()):
