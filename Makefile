@@ -44,7 +44,7 @@ types: setup  ## static types, strict, tests included
 
 lock: setup  ## choose versions anew and pin them
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url \
-		--no-emit-find-links --no-annotate --no-header --group dev pyproject.toml -o requirements.lock
+		--no-emit-find-links --no-annotate --no-header --extra platform --group dev pyproject.toml -o requirements.lock
 	@npm install --package-lock-only --no-audit --no-fund
 
 clean: down  ## stop the stack and remove all that set-up, stacks and tests have made, data included

@@ -14,7 +14,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from stack.errors import SettingError
 
 ROOT = Path(__file__).resolve().parent.parent
-"""The checkout."""
+"""The checkout; where the package is installed from a wheel, the folder that it was installed to."""
+
+IN_CHECKOUT = (ROOT / "requirements.lock").is_file()
+"""Whether the rest of the repository is beside this code: a wheel holds the engine and its command line only."""
 
 PARTS = ROOT / ".parts"
 """Downloaded servers, shared by all stacks of this checkout."""

@@ -43,7 +43,7 @@ def status(
 
 def wrong(found: Status) -> list[str]:
     """What a person should look at, one line each; empty when all flows."""
-    lines = []
+    lines = [f"{wait.member} has waited for {wait.seconds:.0f} s: {wait.reason}" for wait in found.waits]
     for source in found.sources:
         if source.problem:
             lines.append(f"{source.source}: {source.problem}")

@@ -14,13 +14,14 @@ def main(on_stop: Callable[[Callable[[], None]], None]) -> None:
     """Run one member of the group until SIGTERM."""
     config = settings()
     reader = positions.consumer(config.kafka_bootstrap, positions.DOCUMENTS_GROUP, fetch_megabytes=16)
-    sink = DocumentSink(reader, index.connect(config.elasticsearch_url), config)
+    port = process.health_port()
+    sink = DocumentSink(reader, index.connect(config.elasticsearch_url), config, f"document-sink-{port}")
     on_stop(sink.stop)
 
     def report() -> tuple[bool, dict[str, Any]]:
         return sink.ready, sink.facts()
 
-    health.serve(process.health_port(), report)
+    health.serve(port, report)
     try:
         sink.run()
     finally:

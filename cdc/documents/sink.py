@@ -12,7 +12,7 @@ import psycopg
 from confluent_kafka import Consumer, KafkaError, Message
 from elasticsearch import Elasticsearch
 
-from cdc import failpoints, metrics, source_database, state
+from cdc import failpoints, metrics, source_database, state, waits
 from cdc.connect.connector import EPOCH_HEADER
 from cdc.documents import index
 from cdc.documents.affected import Change, decode
@@ -36,9 +36,12 @@ LOOK_AT_SOURCES = 2.0
 
 
 class DocumentSink:
-    """One member of the group. `run` returns after `stop`, with the flush in hand finished."""
+    """One member of the group, by this name. `run` returns after `stop`, with the flush in hand finished."""
 
-    def __init__(self, consumer: Consumer, client: Elasticsearch, config: CdcSettings) -> None:
+    def __init__(
+        self, consumer: Consumer, client: Elasticsearch, config: CdcSettings, name: str = "document-sink"
+    ) -> None:
+        self._name = name
         self.consumer = consumer
         self._client = client
         self._config = config
@@ -55,6 +58,12 @@ class DocumentSink:
         self.flush_seconds = 0.0
         self.last_flush_at: float | None = None
         self.lag = 0
+        metrics.WAITING.labels(TARGET).set_function(lambda: self.waits_for is not None)
+
+    @property
+    def waits_for(self) -> str | None:
+        """What keeps the flush in hand from ending; None when nothing does."""
+        return next((why for flusher in list(self._by_source) if (why := flusher.writer.waits_for)), None)
 
     @property
     def ready(self) -> bool:
@@ -72,6 +81,7 @@ class DocumentSink:
         totals = [flusher.writer.totals for flusher in list(self._by_source)]
         return {
             "waiting_for_index": self.waiting_for,
+            "waits_for": self.waits_for,
             "events": self.events,
             "flushes": self.flushes,
             "flush_seconds": round(self.flush_seconds, 3),
@@ -90,6 +100,7 @@ class DocumentSink:
                 not written are not committed.
         """
         looked = 0.0
+        waits.end(self._state, self._name)
         try:
             while not self._stopping:
                 if time.monotonic() - looked >= LOOK_AT_SOURCES:
@@ -135,6 +146,8 @@ class DocumentSink:
         self._by_source = [
             Flusher(file, known, trees[file.source], self._client, self._letters(file)) for file, known in sources
         ]
+        for flusher in self._by_source:
+            flusher.writer.tell = self._tell
         self._flushers = {topic: flusher for flusher in self._by_source for topic in flusher.topics}
         self._sources = sources
         log.info("writing documents from %d tables", len(self._flushers))
@@ -142,6 +155,16 @@ class DocumentSink:
             positions.subscribe(self.consumer, sorted(self._flushers), lambda: None, self._failed)
         else:
             self.consumer.unsubscribe()
+
+    def _tell(self, reason: str | None) -> None:
+        """Let `status` say what we wait for; called by the writers' threads. Without the state it cannot, and that is all."""
+        try:
+            if reason:
+                waits.begin(self._state, self._name, TARGET, reason)
+            else:
+                waits.end(self._state, self._name)
+        except psycopg.OperationalError as error:
+            log.warning("the engine's state cannot be told: %s", " ".join(str(error).split()))
 
     def _measure_lag(self) -> None:
         """Events in the broker that were not taken yet, by what the consumer has last heard of it."""

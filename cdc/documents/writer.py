@@ -72,6 +72,9 @@ class Writer:
         self._counting = threading.Lock()
         self.stopping = threading.Event()
         self.totals = Totals()
+        self.waits_for: str | None = None
+        self.tell: Callable[[str | None], None] = lambda _: None
+        """Called with what a lot waits for, each time it was tried, and with None once it goes on."""
 
     def close(self) -> None:
         """End the worker threads and sessions; a wait for a part that is away ends with a `TransientError`."""
@@ -99,9 +102,16 @@ class Writer:
         reader = self._readers.get()
         try:
             while keys:
-                keys = with_patience(partial(self._try_lot, reader, tree, keys), self._patience, self.stopping)
+                keys = with_patience(
+                    partial(self._try_lot, reader, tree, keys), self._patience, self.stopping, self._wait
+                )
         finally:
             self._readers.put(reader)
+
+    def _wait(self, reason: str | None) -> None:
+        if reason or self.waits_for:
+            self.waits_for = reason
+            self.tell(reason)
 
     def _try_lot(self, reader: Reader, tree: Tree, keys: Collection[Key]) -> list[Key]:
         reading = reader.read(tree, keys)
@@ -122,13 +132,24 @@ class Writer:
         return [root_key(identifier, len(tree.root.shape.key)) for identifier in done.busy]
 
 
-def with_patience(call: Callable[[], T], patience: float, stopping: threading.Event) -> T:
-    """Call until it does not fail with a `TransientError`, with growing pauses, for at most so many seconds."""
+def with_patience(
+    call: Callable[[], T],
+    patience: float,
+    stopping: threading.Event,
+    say: Callable[[str | None], None] = lambda _: None,
+) -> T:
+    """Call until it does not fail with a `TransientError`, with growing pauses, for at most so many seconds.
+
+    ``say`` is told each failure, and None once the call succeeds.
+    """
     deadline, pause = time.monotonic() + patience, 0.1
     while True:
         try:
-            return call()
+            done = call()
+            say(None)
+            return done
         except TransientError as error:
+            say(str(error))
             if time.monotonic() + pause > deadline or stopping.is_set():
                 raise
             log.warning("%s; trying again in %.1f s", error, pause)

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from cdc import source_database
+from cdc import source_database, waits
 from cdc import state as engine_state
 from cdc.catalog import Shape
 from cdc.connect.client import ConnectClient
@@ -19,6 +19,7 @@ from cdc.settings import CdcSettings
 from cdc.sinks.positions import CLICKHOUSE_GROUP, DOCUMENTS_GROUP
 from cdc.source_file import SourceFile
 from cdc.status.facts import GroupLag, SourceStatus, TableStatus
+from cdc.waits import Wait
 
 GROUPS = {"clickhouse": CLICKHOUSE_GROUP, "elasticsearch": DOCUMENTS_GROUP}
 
@@ -51,6 +52,8 @@ class Status:
 
     at: float
     sources: tuple[SourceStatus, ...]
+    waits: tuple[Wait, ...] = ()
+    """Sinks that wait for their target, with the reason."""
 
 
 def collect(config: CdcSettings, state: psycopg.Connection[Any], kafka: Kafka) -> Status:
@@ -80,7 +83,7 @@ def collect(config: CdcSettings, state: psycopg.Connection[Any], kafka: Kafka) -
                     tables=mine,
                 )
             )
-    return Status(time.time(), tuple(sources))
+    return Status(time.time(), tuple(sources), tuple(waits.current(state)))
 
 
 def _topic(row: dict[str, Any]) -> str:

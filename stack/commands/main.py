@@ -2,6 +2,9 @@
 
 Commands of other folders are imported only when they are called, so that `millrace status` stays quick. They find the
 running stack's addresses in the environment, filled in here for whatever is not set already.
+
+An installed wheel holds the engine alone: there `millrace cdc` works, with addresses from the environment, and every other
+command says that it needs the repository.
 """
 
 import importlib
@@ -12,7 +15,7 @@ import typer
 
 from stack.commands import stack as stack_commands
 from stack.errors import StackError
-from stack.settings import load_settings, stored_variables
+from stack.settings import IN_CHECKOUT, load_settings, stored_variables
 
 ELSEWHERE = {
     "cdc": ("cdc.commands", "capture: plan and apply sources, prove the copies equal"),
@@ -22,15 +25,19 @@ ELSEWHERE = {
 }
 """Commands whose modules belong to other folders: name -> (module with a typer `app`, one line of help)."""
 
+INSTALLED = "cdc"
+"""The command that works without the repository."""
+
 
 def _add_from_elsewhere(application: typer.Typer, called: str | None) -> None:
     """Add the commands of other folders: the one that is called imported, the rest as a name and a line of help."""
     for name, (module, summary) in ELSEWHERE.items():
         if name != called:
-            application.command(name, help=summary)(_unused)
+            application.command(name, help=summary, hidden=not IN_CHECKOUT and name != INSTALLED)(_unused)
             continue
-        for variable, value in stored_variables(load_settings()).items():
-            os.environ.setdefault(variable, value)
+        if IN_CHECKOUT or "MILLRACE_HOME" in os.environ:
+            for variable, value in stored_variables(load_settings()).items():
+                os.environ.setdefault(variable, value)
         loaded: typer.Typer = importlib.import_module(module).app
         single = loaded.registered_commands[0].callback if loaded.registered_callback is None else None
         if single is not None and len(loaded.registered_commands) == 1:
@@ -49,13 +56,24 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Millrace: PostgreSQL, ClickHouse and Elasticsearch whose copies are proven equal.",
 )
-stack_commands.register(app)
+_of_the_stack = stack_commands.register(app, hidden=not IN_CHECKOUT)
+
+
+def _refuse_without_repository(called: str | None) -> None:
+    """Raise StackError where the command needs what a wheel does not hold."""
+    if not IN_CHECKOUT and called in {*_of_the_stack, *ELSEWHERE} - {INSTALLED}:
+        raise StackError(
+            f"`millrace {called}` needs Millrace's repository, and this is the installed package: clone it and run "
+            f"`make up` there; `millrace {INSTALLED}` works here"
+        )
 
 
 def main() -> None:
     """Entry point: a StackError becomes its message and exit status 2."""
+    called = sys.argv[1] if len(sys.argv) > 1 else None
     try:
-        _add_from_elsewhere(app, sys.argv[1] if len(sys.argv) > 1 else None)
+        _refuse_without_repository(called)
+        _add_from_elsewhere(app, called)
         app()
     except StackError as error:
         for line in str(error).splitlines():

@@ -14,10 +14,11 @@ from stack.settings import load_settings, stored_variables
 AsJson = Annotated[bool, typer.Option("--json", help="As one JSON document.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to the application."""
-    for command in (up, down, status, env, logs, doctor):
-        app.command()(command)
+def register(app: typer.Typer, *, hidden: bool) -> list[str]:
+    """Add the commands to the application; returns their names."""
+    for command in (commands := (up, down, status, env, logs, doctor)):
+        app.command(hidden=hidden)(command)
+    return [command.__name__ for command in commands]
 
 
 def up(

@@ -12,10 +12,11 @@ from concurrent.futures import wait as wait_for
 from dataclasses import dataclass
 from itertools import chain
 
+import psycopg
 from clickhouse_connect.driver.client import Client
 from confluent_kafka import Consumer, Message
 
-from cdc import failpoints, metrics, shapes
+from cdc import failpoints, metrics, shapes, waits
 from cdc import state as engine_state
 from cdc.catalog import Shape
 from cdc.errors import CdcError, LostOffsetError
@@ -73,6 +74,7 @@ class ClickHouseSink:
         self._flight: Flight | None = None
         self._left_over: list[Message] = []
         self._paused = False
+        self._told = False  # the state holds that we wait
         self._failed: list[CdcError] = []
         self._stopping = False
         metrics.WAITING.labels(TARGET).set_function(lambda: self.waits_for is not None)
@@ -103,6 +105,7 @@ class ClickHouseSink:
             CdcError: something that needs a person; offsets of what was not written are not committed.
         """
         engine_state.close_abandoned(self._state, self._name)
+        waits.end(self._state, self._name)
         looked = 0.0
         try:
             while not self._stopping:
@@ -148,6 +151,7 @@ class ClickHouseSink:
             return
         while not wait_for([flight.ended], timeout=1.0).done:
             self._stay_in_group()
+            self._tell()
         try:
             flight.ended.result()
         except UnknownColumn as error:
@@ -155,6 +159,9 @@ class ClickHouseSink:
         if self._paused:
             self._reader.resume(self._reader.assignment())
             self._paused = False
+        if self._told:
+            waits.end(self._state, self._name)
+            self._told = False
         failpoints.hit("sink.closed")
         positions.commit(self._reader, flight.batch.offsets)
         failpoints.hit("sink.committed")
@@ -220,6 +227,15 @@ class ClickHouseSink:
         self._paused = True
         self._reader.pause(self._reader.assignment())
         self._left_over += self._reader.consume(_SLICE, 0)
+
+    def _tell(self) -> None:
+        """Let `status` say what we wait for. Without the state it cannot, and the flush in hand goes on all the same."""
+        if reason := self.waits_for:
+            try:
+                waits.begin(self._state, self._name, TARGET, reason)
+                self._told = True
+            except psycopg.OperationalError as error:
+                log.warning("the engine's state cannot be told: %s", " ".join(str(error).split()))
 
     def _follow_tables(self) -> None:
         followed = {

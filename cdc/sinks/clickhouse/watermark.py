@@ -3,13 +3,19 @@
 The numbers are kept in PostgreSQL; dbt reads only ClickHouse, so the limit is mirrored into one row there.
 """
 
+import logging
 import time
 from typing import Any
 
 import psycopg
 from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import DatabaseError
 
 from cdc import state as engine_state
+from cdc.clickhouse import first_line
+from cdc.sinks.clickhouse.writer import KEEP_FREE
+
+log = logging.getLogger("millrace.clickhouse-sink")
 
 _AT_MOST_EVERY = 1.0
 _KEEP_CLOSED = "1 day"
@@ -33,17 +39,27 @@ class Watermark:
             clickhouse.command(statement)
 
     def publish(self) -> None:
-        """Write the limit if it is due and has moved; cheap otherwise."""
+        """Write the limit if it is due and has moved; cheap otherwise.
+
+        Where ClickHouse does not take it, readers stay below the old limit for a while longer; the next time tells them.
+        """
         if time.monotonic() < self._due:
             return
         self._due = time.monotonic() + _AT_MOST_EVERY
         limit = engine_state.readable_below(self._state)
         if limit > self._published:
-            publish(self._clickhouse, limit)
+            try:
+                publish(self._clickhouse, limit)
+            except DatabaseError as error:
+                log.warning("ClickHouse does not take how far readers may read, tried again: %s", first_line(error))
+                return
             self._published = limit
             engine_state.forget_closed(self._state, limit, _KEEP_CLOSED)
 
 
 def publish(clickhouse: Client, limit: int) -> None:
     """Write one limit; the latest by time counts."""
-    clickhouse.command(f"INSERT INTO raw_millrace.batch_watermark VALUES ({limit}, now64(6, 'UTC'))")
+    clickhouse.command(
+        f"INSERT INTO raw_millrace.batch_watermark VALUES ({limit}, now64(6, 'UTC'))",
+        settings={"min_free_disk_bytes_to_perform_insert": KEEP_FREE},
+    )

@@ -3,6 +3,9 @@
 A retry sends the same bytes under the same deduplication token, so a first try that did land adds nothing. What ClickHouse
 says is sorted into three: it cannot now (tried again), the rows do not fit the table (the caller decides which), the statement
 itself is wrong.
+
+A disk that runs full while a part is written can leave files of it empty although the insert is acknowledged (seen with 26.7).
+So nothing is sent to a disk that is nearly full: ClickHouse refuses it beforehand, and it is tried again.
 """
 
 import hashlib
@@ -23,6 +26,14 @@ from cdc.errors import DataError, TransientError
 
 # Codes of ClickHouse that say "later", not "never": timeouts, overload, a full disk, shutdown, too many parts.
 _TRANSIENT_CODES = {159, 160, 202, 209, 210, 236, 241, 242, 243, 252, 319, 394, 439}
+# Codes of its own files (read, write, open, close, seek, truncate, fsync): a full disk or one without inodes, never a row.
+_FILE_CODES = {74, 75, 76, 77, 87, 88, 204}
+# The same told by a library of its own. The first place counts: further on a row may have put anything into the text.
+_LIBRARY_CODES = {1000, 1001}
+_LIBRARY_FAULT = re.compile(r"Code: 100[01], (?:type: [\w:]*?(\w+),|e\.code\(\) = (\d+),)")
+_NO_ROOM = {"28", "122"}  # no space left, quota used up
+KEEP_FREE = 256 << 20
+"""Bytes that must be free for an insert: many times what all inserts at once can write, so that none meets the disk's end."""
 _UNKNOWN_FIELD = 117
 _CODE = re.compile(r"[Cc]ode:? (\d+)")
 _ROW = re.compile(r"at row (\d+)")
@@ -80,7 +91,10 @@ def send(
     """
     digest = hashlib.blake2b(b"" if unique_statement else body, digest_size=16)
     digest.update(statement.encode())
-    with_token = settings | {"insert_deduplication_token": digest.hexdigest()}
+    with_token = settings | {
+        "insert_deduplication_token": digest.hexdigest(),
+        "min_free_disk_bytes_to_perform_insert": KEEP_FREE,
+    }
     began, pause = time.monotonic(), _FIRST_PAUSE
     while True:
         try:
@@ -93,7 +107,8 @@ def send(
             reason = first_line(error)
             found = _CODE.search(reason)
             code = int(found[1]) if found else 0
-            if code not in _TRANSIENT_CODES:
+            if not _passing(code, reason):
+                waiting.reason = None
                 raise RefusedRows(shape.topic, reason, code) from error
         waiting.reason = f"ClickHouse does not take changes of {shape.topic}: {reason}"
         waited = time.monotonic() - began
@@ -102,6 +117,13 @@ def send(
         if waiting.stop.wait(pause):
             raise TransientError(waiting.reason)
         pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+def _passing(code: int, reason: str) -> bool:
+    if code in _LIBRARY_CODES:
+        found = _LIBRARY_FAULT.search(reason)
+        return found is not None and (found[1] == "filesystem_error" or found[2] in _NO_ROOM)
+    return code in _TRANSIENT_CODES or code in _FILE_CODES
 
 
 def insert(

@@ -1,5 +1,6 @@
 """Throw-away sources on the shared stack, and the engine's settings pointed at it."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -8,6 +9,8 @@ from itertools import count
 import psycopg
 import pytest
 from clickhouse_connect.driver.client import Client
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from bench.source import ThrowAwaySource, throw_away_source
 from cdc import clickhouse
@@ -16,6 +19,7 @@ from cdc.backfill.chunks import AT_ONCE
 from cdc.backfill.copy import Copied, Progress, backfill
 from cdc.captured import Chosen, choose
 from cdc.settings import settings
+from cdc.sinks.clickhouse import watermark
 
 _numbers = count(1)
 
@@ -31,6 +35,25 @@ def make_source(engine: None) -> Iterator[MakeSource]:
             return sources.enter_context(throw_away_source(f"t{next(_numbers)}", tables, documents, rest))
 
         yield make
+
+
+@pytest.fixture
+def own_state(engine: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A state database of the test's own: what is captured with it the stack's sinks do not know, only those of the test."""
+    name, shared = f"state{next(_numbers)}", settings().millrace_state_dsn
+    owner = sql.Identifier(str(conninfo_to_dict(shared)["user"]))
+    with psycopg.connect(os.environ["POSTGRES_ADMIN_DSN"], autocommit=True) as admin:
+        admin.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(name), owner))
+        monkeypatch.setenv("MILLRACE_STATE_DSN", make_conninfo(shared, dbname=name))
+        settings.cache_clear()
+        try:
+            yield
+        finally:
+            admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    # A sink with this state has published its own limit to readers; the stack's holds again.
+    with engine_state.connect(shared) as state:
+        client = clickhouse.connect(os.environ["CLICKHOUSE_URL"], os.environ["CLICKHOUSE_CDC_PASSWORD"])
+        watermark.publish(client, engine_state.readable_below(state))
 
 
 @pytest.fixture

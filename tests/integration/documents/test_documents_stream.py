@@ -4,7 +4,8 @@ from uuid import uuid4
 
 import pytest
 
-from cdc import documents
+from cdc import documents, waits
+from cdc import state as engine_state
 from cdc.documents import index
 from cdc.errors import PermanentError
 from cdc.sinks.positions import DOCUMENTS_GROUP
@@ -170,6 +171,31 @@ def test_a_refused_document_is_parked_the_rest_flows_and_a_later_one_supersedes_
         assert shop.proof(GROUP).equal
     document = shop.document(ware)
     assert document is not None and document["rank"] == "7"
+    assert shop.letters() == []
+
+
+def test_an_index_that_a_full_disk_has_blocked_is_waited_for_and_nothing_is_parked(shop: Shop) -> None:
+    """Elasticsearch sets this block by itself where a disk passes its flood stage."""
+    with running(shop, GROUP) as work:
+        ware, gone = shop.add(45), shop.add(45)
+        shop.settle(GROUP)
+        blocked = {"index.blocks.read_only_allow_delete": True}
+        shop.client.indices.put_settings(index=shop.tree.index, settings=blocked)
+        try:
+            shop.execute("UPDATE wares SET name = 'while it was full' WHERE id = %s", ware)
+            shop.execute("DELETE FROM wares WHERE id = %s", gone)
+            eventually(lambda: "no room" in str(work.sink.facts()["waits_for"]))
+            with engine_state.connect(shop.config.millrace_state_dsn) as state:
+                assert [wait.target for wait in waits.current(state)] == ["elasticsearch"]
+            before = shop.document(ware)
+            assert before is not None and before["name"] == "ware"
+        finally:
+            shop.client.indices.put_settings(index=shop.tree.index, settings=dict.fromkeys(blocked))
+        shop.settle(GROUP)
+        assert shop.proof(GROUP).equal
+        assert work.sink.facts()["waits_for"] is None
+    document = shop.document(ware)
+    assert document is not None and document["name"] == "while it was full"
     assert shop.letters() == []
 
 
