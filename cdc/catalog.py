@@ -58,7 +58,8 @@ class Shape:
     """A captured table: where it is, its columns in catalog order, its key in key order.
 
     ``replica_identity`` of a partitioned table is that of its leaves, as their rows are what is logged: the weakest.
-    ``generated`` names the columns that are left out because they are computed.
+    ``generated`` names the columns that are left out because they are computed. ``append_only``: it has no key, and rows
+    are only inserted, as the source file declares; its copy knows a row by where it came from.
     """
 
     source: str
@@ -70,6 +71,7 @@ class Shape:
     deferrable_key: bool = field(default=False)
     generated: tuple[str, ...] = ()
     partitioned: bool = False
+    append_only: bool = False
 
     @property
     def rows(self) -> sql.Composable:
@@ -107,7 +109,7 @@ class Shape:
         """A JSON-ready form, kept in the engine's state."""
         return {
             "source": self.source, "schema": self.schema, "table": self.table, "key": list(self.key),
-            "replica_identity": self.replica_identity, "partitioned": self.partitioned,
+            "replica_identity": self.replica_identity, "partitioned": self.partitioned, "append_only": self.append_only,
             "columns": [vars(column) for column in self.columns],
         }  # fmt: skip
 
@@ -121,6 +123,7 @@ class Shape:
             key=tuple(document["key"]),
             replica_identity=document["replica_identity"],
             partitioned=document.get("partitioned", False),
+            append_only=document.get("append_only", False),
             columns=tuple(Column(**column) for column in document["columns"]),
         )
 
@@ -205,6 +208,7 @@ def read_shapes(
                 replica_identity=_IDENTITIES[table["identity"]],
                 deferrable_key=bool(table["deferrable_key"]) and not wishes.key,
                 partitioned=table["partitioned"],
+                append_only=wishes.append_only,
                 generated=tuple(column.name for column in found if column.generated),
             )
         )

@@ -82,6 +82,8 @@ def _difference(before: Shape, now: Shape | None) -> str | None:
         return "the table was dropped or renamed"
     if now.key != before.key:
         return f"its key was ({', '.join(before.key)}), is ({', '.join(now.key)})"
+    if now.append_only != before.append_only:
+        return "it is declared append_only now" if now.append_only else "it is not declared append_only any more"
     by_number = {column.number: column for column in now.columns}
     for old in before.columns:
         new = by_number.get(old.number)

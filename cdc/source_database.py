@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
+from psycopg import sql
 
 from cdc.errors import CdcError, PermanentError, TransientError
 from cdc.source_file import SourceFile
@@ -94,6 +95,43 @@ FROM (SELECT s AS taken, pg_snapshot_xmax(s)::text::int8 AS top FROM pg_current_
      unnest(%s::int8[]) AS events (xid)
 """
 """Whether the transactions of change events are visible to a new snapshot: the log tells of a commit before they are."""
+
+
+def estimated_rows(source: psycopg.Connection[Any], schema: str, table: str) -> int:
+    """About how many rows a table has, as its last ANALYZE found; 0 when it was never looked at."""
+    row = source.execute(
+        "SELECT greatest(reltuples, 0)::int8 FROM pg_class WHERE oid = to_regclass(format('%%I.%%I', %s::text, %s::text))",
+        [schema, table],
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+class Seen(NamedTuple):
+    """A snapshot: transactions below ``xmin`` are seen, from ``xmax`` on not, and between them those that are not
+    ``running``. ``lsn`` is an insert position read just after it was taken: what commits there or later is not seen."""
+
+    xmin: int
+    xmax: int
+    running: tuple[int, ...]
+    lsn: int
+
+
+def begin_snapshot(source: psycopg.Connection[Any], table: sql.Composable) -> Seen:
+    """Make the transaction that has just begun one that reads a table (as FROM names it) in one snapshot.
+
+    The lock comes first: snapshots that are older than a TRUNCATE do not see the rows either, once it has ended.
+    """
+    source.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    source.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(table))
+    row = source.execute(
+        """
+        SELECT pg_snapshot_xmin(s)::text::int8, pg_snapshot_xmax(s)::text::int8,
+               ARRAY(SELECT x::text::int8 FROM pg_snapshot_xip(s) x), pg_current_wal_insert_lsn()::text
+        FROM pg_current_snapshot() s
+        """
+    ).fetchone()
+    assert row is not None
+    return Seen(row[0], row[1], tuple(row[2]), parse_lsn(row[3]))
 
 
 def in_recovery(source: psycopg.Connection[Any]) -> bool:

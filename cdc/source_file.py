@@ -21,7 +21,8 @@ class TableColumns(BaseModel):
     """What a source file says about the columns of one table.
 
     ``types`` maps a column to what it is kept as instead of its usual type (docs/types.md); ``key`` names the columns of
-    a unique key to use in place of the primary key; ``exclude`` names columns that reach no copy.
+    a unique key to use in place of the primary key; ``exclude`` names columns that reach no copy. ``append_only`` says of a
+    table without a key that rows are only inserted into it, and the table truncated.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -29,6 +30,7 @@ class TableColumns(BaseModel):
     types: dict[str, str] = {}
     key: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    append_only: bool = False
 
     @model_validator(mode="after")
     def _one_use_each(self) -> "TableColumns":
@@ -37,6 +39,8 @@ class TableColumns(BaseModel):
             raise ValueError(f"{', '.join(used)} cannot be excluded and used as well")
         if doubled := [name for name in self.key if self.key.count(name) > 1]:
             raise ValueError(f"key names {doubled[0]} twice")
+        if self.key and self.append_only:
+            raise ValueError("append_only is for a table without a key; leave it out, or `key`")
         return self
 
 

@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 EPOCH_SHIFT = 112
 COMMIT_SHIFT = 56
+ROW_SHIFT = 56
+"""Of the number of a row that has no key: ``epoch << 112 | lsn << 56 |`` its number among the rows of that record."""
 LSN_MASK = (1 << 56) - 1
 
 

@@ -50,9 +50,7 @@ def main() -> int:
         for name, place in JAVA_PARTS.items():
             step(name, PARTS / place / ".stamp", [POM], partial(java_part, name, PARTS / place))
         plugin = PARTS / JAVA_PARTS["debezium"]
-        step(
-            "Debezium's converter", plugin / ".stamp-converter", [POM, *sorted(CONVERTER.glob("**/*.java"))], converter
-        )
+        step("our part of Debezium", plugin / ".stamp-converter", [POM, *sorted(_files(CONVERTER))], converter)
         step("Java's class archive", VENV / ".stamp-classes", [LOCK], class_archive)
     except SetUpError as error:
         print(f"setup: {error}", file=sys.stderr)
@@ -241,16 +239,24 @@ def _unpack(archive: Path, folder: Path) -> None:
 
 
 def converter() -> None:
-    """Our converter for Debezium, compiled into its plugin folder, where Connect's loader finds it."""
+    """Our connector and converter, compiled into Debezium's plugin folder, where Connect's loader finds them."""
     plugin = PARTS / JAVA_PARTS["debezium"]
     jars = [*plugin.glob("*.jar"), *(PARTS / JAVA_PARTS["kafka"]).glob("*.jar")]
     [compiler] = (PARTS / JAVA_PARTS["compiler"]).glob("ecj-*.jar")
     with tempfile.TemporaryDirectory() as classes:
         options = ["-source", "17", "-target", "17", "-proc:none", "-d", classes, "-cp", ":".join(map(str, jars))]
         call([str(java_runtime()), "-jar", str(compiler), *options, *map(str, CONVERTER.glob("**/*.java"))])
-        with zipfile.ZipFile(plugin / "millrace-converter.jar", "w") as jar:
+        for earlier in plugin.glob("millrace-*.jar"):
+            earlier.unlink()
+        with zipfile.ZipFile(plugin / "millrace-connect.jar", "w") as jar:
             for path in sorted(Path(classes).glob("**/*.class")):
                 jar.write(path, path.relative_to(classes))
+            for path in sorted(_files(CONVERTER / "META-INF")):
+                jar.write(path, path.relative_to(CONVERTER))
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.glob("**/*") if path.is_file()]
 
 
 def class_archive() -> None:

@@ -159,8 +159,8 @@ def _waits_for(source: ThrowAwaySource, state_dsn: str, bootstrap: str) -> str |
             wait_until_passed(source.file, session, kafka, [DOCUMENTS_GROUP], topics, lsn, patience=_SETTLE)
             if mend := [table.mend for table in engine_state.captured_tables(state, source.name) if table.mend]:
                 return f"a copy waits to be mended: {mend[0]}"
-            if any(not floor.settled for floor in floors.all_floors(state, source.name).values()):
-                return "a floor is not settled"
+            if any(not each.settled for each in floors.everything(state, source.name)):
+                return "a floor or a snapshot is not settled"
     finally:
         kafka.close()
     return None

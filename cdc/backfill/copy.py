@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -17,7 +18,7 @@ from clickhouse_connect.driver.client import Client
 
 from cdc import dead_letters, failpoints, source_database
 from cdc import state as engine_state
-from cdc.backfill import jobs, rows
+from cdc.backfill import append_only, jobs, rows
 from cdc.backfill.chunks import AT_ONCE, copy_statement, still_there
 from cdc.backfill.jobs import Backfill, Chunk, VoidBackfillError
 from cdc.backfill.refused import park
@@ -67,7 +68,8 @@ def backfill(
 ) -> list[Copied]:
     """Copy the tables into ClickHouse, going on with unfinished backfills where there are any.
 
-    One fence serves all tables that start now. A table that is rewritten at the source meanwhile is begun anew.
+    One fence serves all tables that start now. A table that is rewritten at the source meanwhile is begun anew. Append-only
+    tables come last, each by itself and always from its beginning.
 
     Args:
         file: the source.
@@ -90,8 +92,8 @@ def backfill(
     ):
         for shape in shapes:
             engine_state.close_abandoned(state, writer_name(shape))
-        left = list(shapes)
-        for attempt in range(_MOST_REWRITES):
+        left = [shape for shape in shapes if not shape.append_only]
+        for attempt in range(_MOST_REWRITES if left else 0):
             started = jobs.start(state, source, clickhouse, left, epoch, anew=anew and attempt == 0)
             copied = _copy(file, started, state_dsn, clickhouse, progress, at_once)
             for shape, job in started:
@@ -103,7 +105,14 @@ def backfill(
             done |= {s.qualified: Copied(s.qualified, copied[s], job.fence, ended[s]) for s, job in whole}
             left = [shape for shape in left if shape not in copied]
             if not left:
-                return [done[shape.qualified] for shape in shapes]
+                break
+        for shape in [each for each in shapes if each.append_only]:
+            [(_, job)] = jobs.start(state, source, clickhouse, [shape], epoch, anew=True)
+            show = partial(progress, shape.topic)
+            count = append_only.copy(file, shape, job, writer_name(shape), state, source, clickhouse, show)
+            done[shape.qualified] = Copied(shape.qualified, count, job.fence)
+    if not left:
+        return [done[shape.qualified] for shape in shapes]
     raise TransientError(
         f"{left[0].topic} was rewritten {_MOST_REWRITES} times while it was copied; copy it in a quieter moment"
     )

@@ -167,6 +167,16 @@ def finish(state: psycopg.Connection[Any], job: Backfill) -> None:
         state.execute("DELETE FROM millrace.chunks WHERE backfill = %s", [job.id])
 
 
+def refuse_void(state: psycopg.Connection[Any], job: Backfill) -> None:
+    """Return while the backfill is one of its source's present epoch.
+
+    Raises:
+        VoidBackfillError: it is not.
+    """
+    alive = "SELECT FROM millrace.backfills b JOIN millrace.sources s USING (source, epoch) WHERE b.id = %s"
+    _alive(state.execute(alive, [job.id]).rowcount)
+
+
 def _alive(updated: int) -> None:
     if updated == 0:
         raise VoidBackfillError(

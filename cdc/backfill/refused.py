@@ -14,6 +14,7 @@ from cdc import dead_letters
 from cdc.catalog import Column, Shape
 from cdc.connect.connector import PLACEHOLDER
 from cdc.dead_letters import Refusal
+from cdc.sinks.clickhouse.changes import place_in_log
 from cdc.sinks.clickhouse.writer import RefusedRows
 from cdc.version import Version
 
@@ -24,23 +25,24 @@ _NUMBERS = {"int2", "int4", "int8"}
 
 def park(state: psycopg.Connection[Any], shape: Shape, stamp: int, refused: list[tuple[bytes, RefusedRows]]) -> None:
     """Park lines of COPY's text format, each with the reason; durable on return."""
+    body = _to_be_read_again(stamp)
     dead_letters.park(
         state,
-        [
-            Refusal(
-                target="clickhouse",
-                source=shape.source,
-                name=shape.qualified,
-                key=orjson.dumps(key_of(shape, line)).decode(),
-                version=stamp,
-                moved=False,
-                body=_to_be_read_again(stamp),
-                reason=error.reason,
-                place="backfill",
-            )
-            for line, error in refused
-        ],
+        [_refusal(shape, orjson.dumps(key_of(shape, line)).decode(), stamp, body, error) for line, error in refused],
     )
+
+
+def park_numbered(
+    state: psycopg.Connection[Any], shape: Shape, stamp: int, refused: list[tuple[bytes, RefusedRows]]
+) -> None:
+    """Park lines of an append-only table, each behind its number in the copy. Without a key such a row cannot be read again by
+    itself, so a replay is refused too; the next copy of the table resolves them."""
+    letters = []
+    for line, error in refused:
+        number = int(line.split(b"\t", 1)[0])
+        body = _to_be_read_again(stamp, number)
+        letters.append(_refusal(shape, place_in_log(body.encode()).decode(), stamp, body, error))
+    dead_letters.park(state, letters)
 
 
 def key_of(shape: Shape, line: bytes) -> dict[str, Any]:
@@ -56,11 +58,25 @@ def _value(column: Column, text: bytes) -> Any:
     return plain == "t" if column.type == "bool" else plain
 
 
-def _to_be_read_again(stamp: int) -> str:
+def _refusal(shape: Shape, key: str, stamp: int, body: str, error: RefusedRows) -> Refusal:
+    return Refusal(
+        target="clickhouse",
+        source=shape.source,
+        name=shape.qualified,
+        key=key,
+        version=stamp,
+        moved=False,
+        body=body,
+        reason=error.reason,
+        place="backfill",
+    )
+
+
+def _to_be_read_again(stamp: int, *number: int) -> str:
     """A message that leaves out everything: the path of absent values reads the row from the source."""
     version = Version.unpack(stamp)
     source = {
-        "sequence": orjson.dumps([str(version.commit), str(version.lsn)]).decode(),
+        "sequence": orjson.dumps([str(each) for each in (version.commit, version.lsn, *number)]).decode(),
         "lsn": version.lsn,
         "txId": 0,
         "ts_us": int(time.time() * 1_000_000),

@@ -21,7 +21,7 @@ def connector_config(file: SourceFile, epoch: int, config: CdcSettings) -> dict[
     return (
         declared_keys
         | {
-            "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
+            "connector.class": "millrace.PostgresSource",  # Debezium's, with positions between transactions only
             "tasks.max": "1",
             "database.hostname": str(dsn.get("host", "127.0.0.1")),
             "database.port": str(dsn.get("port", 5432)),

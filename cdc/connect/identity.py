@@ -25,8 +25,17 @@ _REMEDY = "declare a `key:` that is unique, NOT NULL and not deferrable, or `exc
 
 def identity_problems(source: psycopg.Connection[Any], shape: Shape, *, declared: bool) -> list[str]:
     """Why the table's key cannot identify changes, if it cannot. ``declared``: the source file names the key."""
+    if shape.append_only:
+        return (
+            [f"`columns.{shape.qualified}.append_only`: {shape.qualified} has a primary key; leave append_only out"]
+            if shape.key
+            else []
+        )
     if not shape.key:
-        return [f"{shape.qualified} has no primary key, so its changes cannot be told apart; add one, {_REMEDY}"]
+        return [
+            f"{shape.qualified} has no primary key, so its changes cannot be told apart; add one, {_REMEDY}; or, when rows are "
+            f"only inserted into it, declare `append_only: true`{refused_changes(shape)}"
+        ]
     if shape.deferrable_key:
         return [
             f"{shape.qualified} has a deferrable primary key, which cannot identify changes; make it immediate, {_REMEDY}"
@@ -41,6 +50,13 @@ def identity_problems(source: psycopg.Connection[Any], shape: Shape, *, declared
     if nullable := [name for name in shape.key if columns[name].nullable]:
         return [f"{shape.qualified}: {', '.join(nullable)} of the key may be NULL; make it NOT NULL"]
     return _outside_identity(shape, indexes)
+
+
+def refused_changes(shape: Shape) -> str:
+    """What publishing an append-only table means for the application, to be put behind a statement."""
+    if shape.replica_identity == "full":
+        return ""
+    return ": PostgreSQL refuses the application's UPDATE and DELETE on it from then on"
 
 
 def _outside_identity(shape: Shape, indexes: list[dict[str, Any]]) -> list[str]:

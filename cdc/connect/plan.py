@@ -16,6 +16,7 @@ from cdc import state as engine_state
 from cdc.catalog import Shape
 from cdc.connect.client import ConnectClient
 from cdc.connect.connector import connector_config
+from cdc.connect.identity import refused_changes
 from cdc.connect.inspection import inspect
 from cdc.documents import Tree
 from cdc.errors import ConfigurationError
@@ -57,7 +58,10 @@ class Plan:
             *(f"create raw table {raw_table.qualified(shape)}{_left_out(shape)}" for shape in self.new_raw_tables),
             *(f"create topic {topic}" for topic in self.new_topics),
             *([f"create publication {self.file.publication} in {name}"] if self.new_publication else []),
-            *(f"publish {shape.qualified}" for shape in self.publish),
+            *(
+                f"publish {shape.qualified}{refused_changes(shape) if shape.append_only else ''}"
+                for shape in self.publish
+            ),
             *(f"stop publishing {table}" for table in self.unpublish),
             *([f"create slot {self.file.slot}"] if self.new_slot else []),
             *(f"release {shape.qualified}: its copy stays, unfollowed" for shape in self.release),

@@ -10,6 +10,7 @@ from psycopg import sql
 
 from cdc import documents, source_database
 from cdc import state as engine_state
+from cdc.backfill.append_only import staging_table
 from cdc.clickhouse import quote
 from cdc.connect.client import ConnectClient
 from cdc.errors import TransientError
@@ -43,6 +44,8 @@ def remove_source(
         kafka.delete_topics(
             [*(shape.topic for shape in shapes), f"__debezium-heartbeat.{file.source}", f"{file.source}.message"]
         )
+        for shape in shapes:
+            target.command(f"DROP TABLE IF EXISTS {staging_table(shape)}")
         target.command(f"DROP DATABASE IF EXISTS {quote(file.raw_database)}")
         documents.remove(trees, config)
 

@@ -17,8 +17,18 @@ from cdc.catalog import Shape
 from cdc.kafka import Kafka
 from cdc.repair.keys import mend
 from cdc.settings import settings
-from cdc.verify.comparing import MOST_DIFFERING, Comparison, PassNow, Sides, compare, confirm
-from cdc.verify.tables import Say, TableProof, compare_tables, parts, pass_now, proof_of, record, without_parked
+from cdc.verify.comparing import MOST_DIFFERING, Comparison, PassNow, Sides, confirm
+from cdc.verify.tables import (
+    Say,
+    TableProof,
+    compare_table,
+    compare_tables,
+    parts,
+    pass_now,
+    proof_of,
+    record,
+    without_parked,
+)
 
 FEW = 1_000
 """A table with no more differing keys than this is mended key by key, however small it is."""
@@ -81,7 +91,7 @@ def _repair_source(
             again = partial(pass_now, chosen, source, kafka, [shape.topic], patience)
             if not found.differing:
                 mended = MendedTable(proof_of(shape, found))
-            elif _many(found):
+            elif shape.append_only or _many(found):
                 say(shape.topic, f"copying the whole table: {len(found.differing):,} keys or more differ")
                 mended = _resync(chosen, shape, found, state, source, target, again, patience, say, progress)
             else:
@@ -111,9 +121,9 @@ def _resync(
     dsn = settings().millrace_state_dsn
     [copied] = backfill(chosen.file, [shape], chosen.known.epoch, dsn, target, progress, anew=True)
     with source_database.reading(chosen.file, shape.qualified):
-        proven = compare(Sides(chosen.file, shape, source, target), again(), again, patience, partial(say, shape.topic))
+        proven = compare_table(chosen, shape, state, source, target, again(), again, patience, say)
     proof = proof_of(shape, without_parked(proven, shape, state, source))
-    return MendedTable(proof, len(found.differing), copied.rows, copied.ended, resynced=True)
+    return MendedTable(proof, len(found.differing) + found.surplus, copied.rows, copied.ended, resynced=True)
 
 
 def _mend(

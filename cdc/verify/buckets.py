@@ -13,7 +13,8 @@ import psycopg
 from clickhouse_connect.driver.client import Client
 from psycopg import sql
 
-from cdc.catalog import Shape
+from cdc import source_database
+from cdc.catalog import Column, Shape
 from cdc.clickhouse import quote
 from cdc.sinks.clickhouse.raw_table import qualified
 from cdc.verify import spelling
@@ -36,15 +37,19 @@ class Buckets:
         """The number of a row's bucket, in the source's SQL."""
         if self.shift is not None:
             return sql.SQL("({}::int8 >> {})").format(sql.Identifier(self.shape.key[0]), sql.Literal(self.shift))
-        key = sql.SQL("md5({})").format(spelling.source_row(self.shape.key_columns))
+        key = sql.SQL("md5({})").format(spelling.source_row(self._hashed))
         return sql.SQL("mod(('x' || substr({}, 1, 8))::bit(32)::int8, {})").format(key, sql.Literal(self.count))
 
     def target(self) -> str:
         """The same number in ClickHouse's SQL."""
         if self.shift is not None:
             return f"bitShiftRight(toInt64({quote(self.shape.key[0])}), {self.shift})"
-        key = f"MD5({spelling.target_row(self.shape.key_columns)})"
+        key = f"MD5({spelling.target_row(self._hashed)})"
         return f"toInt64(reinterpretAsUInt32(reverse(substring({key}, 1, 4))) % {self.count})"
+
+    @property
+    def _hashed(self) -> tuple[Column, ...]:
+        return self.shape.columns if self.shape.append_only else self.shape.key_columns
 
     def source_condition(self, numbers: list[int]) -> sql.Composable:
         """Rows of these buckets, in the source's SQL; through the key's index where buckets are ranges."""
@@ -89,11 +94,7 @@ def by_hash(shape: Shape, rows: int) -> Buckets:
 def choose(source: psycopg.Connection[Any], target: Client, shape: Shape) -> Buckets:
     """Ranges where the key begins with an integer, else a hash; as many as the size of the copy asks for."""
     [[rows]] = target.query(f"SELECT count() FROM {qualified(shape)}").result_rows
-    estimate = source.execute(
-        "SELECT greatest(reltuples, 0)::int8 FROM pg_class WHERE oid = to_regclass(format('%%I.%%I', %s::text, %s::text))",
-        [shape.schema, shape.table],
-    ).fetchone()
-    rows = max(int(rows), estimate[0] if estimate else 0)
+    rows = max(int(rows), source_database.estimated_rows(source, shape.schema, shape.table))
     first = shape.key_columns[0]
     if first.type not in _INTEGERS or first.stored_as is not None:
         return by_hash(shape, rows)

@@ -43,12 +43,13 @@ def source_checksums(source: psycopg.Connection[Any], buckets: Buckets, rows: sq
     return {bucket: Checksum(count, int(digests)) for bucket, count, digests in source.execute(statement)}
 
 
-def target_checksums(target: Client, buckets: Buckets) -> dict[int, Checksum]:
-    """Checksum of every bucket of the raw table that holds live rows."""
+def target_checksums(target: Client, buckets: Buckets, condition: str = "1") -> dict[int, Checksum]:
+    """Checksum of every bucket of the raw table that holds live rows which meet the condition."""
     row = f"MD5({spelling.target_row(buckets.shape.columns)})"
     statement = (
         f"SELECT {buckets.target()}, count(), "
-        f"sum(toInt128(reinterpretAsInt64(reverse(substring({row}, 1, 8))))) FROM {qualified(buckets.shape)} FINAL GROUP BY 1"
+        f"sum(toInt128(reinterpretAsInt64(reverse(substring({row}, 1, 8))))) "
+        f"FROM {qualified(buckets.shape)} FINAL WHERE {condition} GROUP BY 1"
     )
     rows = target.query(statement, settings=_SETTINGS).result_rows
     return {int(bucket): Checksum(int(count), int(digests)) for bucket, count, digests in rows}

@@ -38,7 +38,8 @@ class Comparison:
     """Outcome for one table. ``lsn``: the source position that the copy was shown to have passed.
 
     ``differing`` holds the keys that differ, at most some more than `MOST_DIFFERING`; ``missing`` and ``extra`` say how
-    many of them only one side has. ``parked`` counts keys that were set apart because a target refused their change.
+    many of them only one side has. ``parked`` counts keys that were set apart because a target refused their change. Of an
+    append-only table a key is a whole row, and ``surplus`` counts how often those rows differ beyond once each.
     """
 
     rows: int
@@ -47,6 +48,7 @@ class Comparison:
     missing: int = 0
     extra: int = 0
     parked: int = 0
+    surplus: int = 0
 
 
 class Sides:
@@ -102,15 +104,15 @@ def compare(sides: Sides, lsn: int, pass_now: PassNow, patience: float, say: Say
     ours, theirs = sides.checksums(split, say)
     rows = sum(each.rows for each in ours.values())
     held = {
-        number: max(side[number].rows for side in (ours, theirs) if number in side) for number in _unequal(ours, theirs)
+        number: max(side[number].rows for side in (ours, theirs) if number in side) for number in unequal(ours, theirs)
     }
     if split.shift is not None and max(held.values(), default=0) > _ROWS_AT_ONCE:
         # The key's first column does not tell enough rows apart.
         split = buckets.by_hash(shape, rows)
         ours, theirs = sides.checksums(split, say)
-        held = {n: max(side[n].rows for side in (ours, theirs) if n in side) for n in _unequal(ours, theirs)}
+        held = {n: max(side[n].rows for side in (ours, theirs) if n in side) for n in unequal(ours, theirs)}
     suspects: set[Key] = set()
-    for numbers in _groups(held):
+    for numbers in groups(held):
         say(f"looking into {len(held):,} of {len(ours.keys() | theirs.keys()):,} parts")
         here, there = sides.digests_of_buckets(split, numbers)
         suspects |= {key for key in here.keys() | there.keys() if _differ(key, here, there)}
@@ -157,11 +159,12 @@ def _differ(key: Key, one: dict[Key, Digest], other: dict[Key, Digest]) -> bool:
     return (ours and ours.text) != (theirs and theirs.text)
 
 
-def _unequal(ours: dict[int, Checksum], theirs: dict[int, Checksum]) -> list[int]:
+def unequal(ours: dict[int, Checksum], theirs: dict[int, Checksum]) -> list[int]:
+    """The buckets whose checksums differ."""
     return sorted(number for number in ours.keys() | theirs.keys() if ours.get(number) != theirs.get(number))
 
 
-def _groups(held: dict[int, int]) -> Iterator[list[int]]:
+def groups(held: dict[int, int]) -> Iterator[list[int]]:
     """The buckets in groups of about `_ROWS_AT_ONCE` rows."""
     group: list[int] = []
     size = 0

@@ -13,7 +13,7 @@ from cdc import dead_letters, failpoints, floors, metrics
 from cdc import state as engine_state
 from cdc.catalog import Shape
 from cdc.dead_letters import Refusal
-from cdc.floors import Floor
+from cdc.floors import NOTHING, Dead
 from cdc.sinks.clickhouse.changes import InsertKey, Row, Rows
 from cdc.sinks.clickhouse.messages import Batch
 from cdc.sinks.clickhouse.table_writer import TARGET, TableWriter
@@ -23,7 +23,7 @@ log = logging.getLogger("millrace.clickhouse-sink")
 
 _INSERTS_AT_ONCE = 3
 
-Write = Callable[[Shape, InsertKey, Rows, int, int], list[Refusal]]
+Write = Callable[[Shape, InsertKey, Rows, int, Dead], list[Refusal]]
 
 
 class Flusher:
@@ -37,7 +37,7 @@ class Flusher:
         self._topic = topic
         self._writer = writer
         self._pool = ThreadPoolExecutor(_INSERTS_AT_ONCE, thread_name_prefix="insert")
-        self._floors: dict[tuple[str, str], Floor] = {}
+        self._dead: dict[tuple[str, str], Dead] = {}
         self._parked: dict[tuple[str, str], set[str]] = {}
 
     def close(self) -> None:
@@ -45,8 +45,8 @@ class Flusher:
         self._pool.shutdown()
 
     def refresh(self) -> None:
-        """Learn the floors and parked keys that other members, replays and people have set."""
-        self._floors = floors.all_floors(self._state)
+        """Learn what is dead, and the parked keys, that other members, copies, replays and people have set."""
+        self._dead = floors.all_dead(self._state)
         self._parked = dead_letters.open_keys(self._state, TARGET)
 
     def open_batch(self) -> Future[int]:
@@ -101,15 +101,14 @@ class Flusher:
         shapes: dict[str, Shape],
     ) -> list[Refusal]:
         pending = [
-            self._pool.submit(write, shapes[key.topic], key, rows, number, self._floor(shapes[key.topic]))
+            self._pool.submit(write, shapes[key.topic], key, rows, number, self._dead_of(shapes[key.topic]))
             for key, rows in groups.items()
         ]
         wait_for(pending)  # all of them, before the failure of one is told
         return list(chain.from_iterable(future.result() for future in pending))
 
-    def _floor(self, shape: Shape) -> int:
-        floor = self._floors.get((shape.source, shape.qualified))
-        return floor.version if floor else 0
+    def _dead_of(self, shape: Shape) -> Dead:
+        return self._dead.get((shape.source, shape.qualified), NOTHING)
 
     def _park(self, refused: list[Refusal]) -> None:
         for refusal in refused[:10]:

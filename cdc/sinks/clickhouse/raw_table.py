@@ -3,12 +3,16 @@
 Both statements hand the server bytes as they come (Debezium's JSON, COPY's text) and let its parsers read them straight
 into the column types; nothing is decoded here. Non-key columns are read as Nullable and then cast strictly, so that a
 NULL where the source forbids one fails the insert instead of becoming a zero.
+
+A row of an append-only table has no key. One that came with the stream is known by where it lies in the log; a copied one by its
+number in the copy, in a partition of its own, which each copy replaces whole.
 """
 
 from cdc.catalog import Column, Shape
 from cdc.clickhouse import quote
+from cdc.floors import NOTHING, Dead
 from cdc.types import clickhouse_type, mapping
-from cdc.version import COMMIT_SHIFT, EPOCH_SHIFT
+from cdc.version import COMMIT_SHIFT, EPOCH_SHIFT, ROW_SHIFT
 
 SERVICE_COLUMNS = {
     "_version": "UInt128",
@@ -17,6 +21,9 @@ SERVICE_COLUMNS = {
     "_ingested_at": "DateTime64(6, 'UTC')",
     "_batch": "UInt64",
 }
+
+APPEND_ONLY_COLUMNS = {"_copied": "UInt8", "_row": "UInt128", "_transaction": "UInt64"}
+"""Of an append-only table: whether a row was copied, which one it is, and the transaction that the stream names."""
 
 STREAM_SETTINGS = {
     "max_threads": 1,  # several inserts run beside each other; one thread each is faster than splitting the text of one
@@ -33,6 +40,8 @@ COPY_SETTINGS = {
     "input_format_parallel_parsing": 0,  # several inserts run at once: cutting each up costs more than it gains
     "async_insert": 0,
 }
+
+_NO_INSERT = "the table is declared append_only, and this change is no INSERT; resync it, or give it a key"
 
 # Debezium's envelope around the row images, whole: an unknown field is a fault, not noise.
 _SOURCE = (
@@ -51,18 +60,25 @@ def qualified(shape: Shape) -> str:
 
 def columns_of(shape: Shape) -> dict[str, str]:
     """Every column of the raw table with its ClickHouse type, in order."""
-    return {column.name: clickhouse_type(column) for column in shape.columns} | SERVICE_COLUMNS
+    columns = {column.name: clickhouse_type(column) for column in shape.columns}
+    return columns | (APPEND_ONLY_COLUMNS if shape.append_only else {}) | SERVICE_COLUMNS
+
+
+def key_names(shape: Shape) -> tuple[str, ...]:
+    """The columns by which the raw table knows a row, in the order of its sorting key."""
+    return ("_copied", "_row") if shape.append_only else shape.key
 
 
 def create_statement(shape: Shape) -> str:
     """DDL of the raw table. Retries of one insert are dropped by its token (the deduplication window)."""
     columns = ",\n    ".join(f"{quote(name)} {kind}" for name, kind in columns_of(shape).items())
-    key = ", ".join(quote(name) for name in shape.key)
+    key = ", ".join(quote(name) for name in key_names(shape))
+    partitions = " PARTITION BY _copied" if shape.append_only else ""
     # a key itself is never NULL, but elements of an array in it may be
     nullable = ", allow_nullable_key = 1" if any(column.element for column in shape.key_columns) else ""
     return (
         f"CREATE TABLE IF NOT EXISTS {qualified(shape)} (\n    {columns}\n)\n"
-        f"ENGINE = ReplacingMergeTree(_version, _deleted) ORDER BY ({key})\n"
+        f"ENGINE = ReplacingMergeTree(_version, _deleted){partitions} ORDER BY ({key})\n"
         f"SETTINGS non_replicated_deduplication_window = 1000{nullable}"
     )
 
@@ -72,7 +88,7 @@ def add_column_statement(shape: Shape, name: str) -> str:
     return f"ALTER TABLE {qualified(shape)} ADD COLUMN IF NOT EXISTS {quote(name)} {columns_of(shape)[name]}"
 
 
-def stream_insert(shape: Shape, epoch: int, batch: int, *, moved: bool = False, floor: int = 0) -> str:
+def stream_insert(shape: Shape, epoch: int, batch: int, *, moved: bool = False, dead: Dead = NOTHING) -> str:
     """INSERT that reads Debezium messages, one JSON object a line.
 
     Args:
@@ -80,7 +96,9 @@ def stream_insert(shape: Shape, epoch: int, batch: int, *, moved: bool = False, 
         epoch: the epoch of all messages of the batch.
         batch: the batch number for ``_batch``.
         moved: whether the rows are the insert halves of key changes, whose version is one above the delete half's.
-        floor: version of the table's last TRUNCATE; what is below it is dead and is left out.
+        dead: what is to be left out.
+
+    A change of an append-only table that is no INSERT fails the statement.
     """
     key = set(shape.key)
     before = ", ".join(f"{quote(c.name)} {_image_type(c, c.name in key, before=True)}" for c in shape.columns)
@@ -91,10 +109,15 @@ def stream_insert(shape: Shape, epoch: int, batch: int, *, moved: bool = False, 
         f"bitShiftLeft(toUInt128({epoch}), {EPOCH_SHIFT}) + bitShiftLeft(toUInt128({commit}), {COMMIT_SHIFT}) + source.lsn"
         + (" + 1" if moved else "")
     )
-    service = [version, "op = 'd'", "fromUnixTimestamp64Micro(source.ts_us, 'UTC')", "now64(6, 'UTC')", str(batch)]
+    transaction, deleted = "ifNull(source.txId, 0)", "op = 'd'"
+    if shape.append_only:
+        number = "toUInt64OrZero(JSONExtractString(source.sequence, 3))"
+        row = f"bitShiftLeft(toUInt128({epoch}), {EPOCH_SHIFT}) + bitShiftLeft(toUInt128(source.lsn), {ROW_SHIFT}) + {number}"
+        values += ["0", row, transaction]
+        deleted = f"throwIf(op != 'c', '{_NO_INSERT}')"
+    service = [version, deleted, "fromUnixTimestamp64Micro(source.ts_us, 'UTC')", "now64(6, 'UTC')", str(batch)]
     structure = f"before Tuple({before}), after Tuple({after}), {_ENVELOPE}"
-    alive = f"{version} >= toUInt128('{floor}')" if floor else ""
-    return _insert(shape, values + service, structure, "JSONEachRow", alive)
+    return _insert(shape, values + service, structure, "JSONEachRow", dead.alive(version, transaction))
 
 
 def read_insert(shape: Shape, batch: int) -> str:
@@ -112,10 +135,20 @@ def copy_insert(shape: Shape, version: int, batch: int) -> str:
     return _insert(shape, [_copied_value(column) for column in shape.columns] + service, structure, "TabSeparated")
 
 
+def append_only_copy_insert(shape: Shape, staging: str, version: int) -> str:
+    """INSERT into ``staging`` that reads COPY's text format, every row behind its number in the copy. ``_batch`` is left 0."""
+    structure = ", ".join(
+        ["`_n` UInt64", *(f"{quote(column.name)} {_copied_type(column)}" for column in shape.columns)]
+    )
+    service = [f"toUInt128('{version}')", "0", "now64(6, 'UTC')", "now64(6, 'UTC')", "0"]
+    values = [*(_copied_value(column) for column in shape.columns), "1", "`_n`", "0", *service]
+    return _insert(shape, values, structure, "TabSeparated", into=staging)
+
+
 def sweep_insert(shape: Shape, below: int, batch: int, among: str = "1") -> str:
     """INSERT of a tombstone of version ``below`` for every live row of a lower version that meets the condition ``among``:
     what is not above it is dead."""
-    key = ", ".join(quote(name) for name in shape.key)
+    key = ", ".join(quote(name) for name in key_names(shape))
     service = f"toUInt128('{below}'), 1, now64(6, 'UTC'), now64(6, 'UTC'), {batch}"
     names = ", ".join([key, *SERVICE_COLUMNS])
     return (
@@ -124,12 +157,14 @@ def sweep_insert(shape: Shape, below: int, batch: int, among: str = "1") -> str:
     )
 
 
-def _insert(shape: Shape, values: list[str], structure: str, data_format: str, condition: str = "") -> str:
+def _insert(
+    shape: Shape, values: list[str], structure: str, data_format: str, condition: str = "", *, into: str = ""
+) -> str:
     names = ", ".join(quote(name) for name in columns_of(shape))
     literal = structure.replace("\\", "\\\\").replace("'", "\\'")
     where = f" WHERE {condition}" if condition else ""
     return (
-        f"INSERT INTO {qualified(shape)} ({names}) SELECT {', '.join(values)} FROM input('{literal}'){where} "
+        f"INSERT INTO {into or qualified(shape)} ({names}) SELECT {', '.join(values)} FROM input('{literal}'){where} "
         f"FORMAT {data_format}"
     )
 

@@ -12,6 +12,7 @@ from cdc import dead_letters, floors
 from cdc import state as engine_state
 from cdc.connect.connector import PLACEHOLDER
 from cdc.dead_letters import DeadLetter
+from cdc.floors import NOTHING
 from cdc.sinks.clickhouse.changes import InsertKey, Row
 from cdc.sinks.clickhouse.table_writer import TARGET, TableWriter
 from cdc.sinks.clickhouse.writer import Waiting
@@ -28,7 +29,7 @@ def replay(state: psycopg.Connection[Any], clickhouse: Client, state_dsn: str, l
         TransientError: ClickHouse or a source is away; what was not replayed stays parked.
     """
     captured = {(t.shape.source, t.shape.qualified): t.shape for t in engine_state.captured_tables(state)}
-    every_floor = floors.all_floors(state)
+    dead = floors.all_dead(state)
     groups: dict[tuple[InsertKey, str, str, bool], list[DeadLetter]] = {}
     for letter in letters:
         shape = captured.get((letter.source, letter.name))
@@ -41,10 +42,9 @@ def replay(state: psycopg.Connection[Any], clickhouse: Client, state_dsn: str, l
     try:
         for (key, source, name, absent), some in groups.items():
             write = writer.write_again if absent else writer.write
-            floor = every_floor.get((source, name))
             rows = [Row(letter.key.encode(), letter.body.encode(), 0, 0) for letter in some]
             batch = engine_state.open_batch(state, _WRITER)
-            refused = write(captured[source, name], key, rows, batch, floor.version if floor else 0)
+            refused = write(captured[source, name], key, rows, batch, dead.get((source, name), NOTHING))
             engine_state.close_batch(state, batch)
             reasons = {(refusal.key, refusal.version): refusal.reason for refusal in refused}
             for letter in some:

@@ -15,9 +15,10 @@ from cdc import state as engine_state
 from cdc.catalog import Shape
 from cdc.dead_letters import Refusal
 from cdc.errors import DataError, TransientError
+from cdc.floors import Dead
 from cdc.sinks.clickhouse import raw_table
 from cdc.sinks.clickhouse.absent import ReadRow, read_again
-from cdc.sinks.clickhouse.changes import InsertKey, Row, Rows
+from cdc.sinks.clickhouse.changes import InsertKey, Row, Rows, place_in_log
 from cdc.sinks.clickhouse.salvage import salvage
 from cdc.sinks.clickhouse.writer import RefusedRows, Waiting, send
 
@@ -48,7 +49,7 @@ class TableWriter:
         for connection in self._sources.values():
             connection.close()
 
-    def write(self, shape: Shape, key: InsertKey, rows: Sequence[Row], batch: int, floor: int) -> list[Refusal]:
+    def write(self, shape: Shape, key: InsertKey, rows: Sequence[Row], batch: int, dead: Dead) -> list[Refusal]:
         """Insert the rows as they came; returns those that ClickHouse refuses, for the caller to park.
 
         Raises:
@@ -57,7 +58,7 @@ class TableWriter:
         """
         unknown = {"input_format_json_ignore_unknown_keys_in_named_tuple": int(self.leave_out_unknown)}
         settings = raw_table.STREAM_SETTINGS | unknown
-        statement = raw_table.stream_insert(shape, key.epoch, batch, moved=key.moved, floor=floor)
+        statement = raw_table.stream_insert(shape, key.epoch, batch, moved=key.moved, dead=dead)
 
         def insert(some: Sequence[Row]) -> None:
             body = b"\n".join(row.value for row in some)
@@ -76,12 +77,14 @@ class TableWriter:
             salvage(rows, insert, lambda row, reason: refused.append((row, reason)))
         return [_refusal(shape, key, row, row.version(key), why) for row, why in refused]
 
-    def write_again(self, shape: Shape, key: InsertKey, rows: Sequence[Row], batch: int, floor: int) -> list[Refusal]:
+    def write_again(self, shape: Shape, key: InsertKey, rows: Sequence[Row], batch: int, dead: Dead) -> list[Refusal]:
         """Read the rows from the source and insert them; for changes that leave out unchanged values.
 
         Raises:
             TransientError: the source is away; nothing was written.
         """
+        if shape.append_only:  # an INSERT leaves nothing out: the text only looks like it
+            return self.write(shape, key, rows, batch, dead)
         statement = raw_table.read_insert(shape, batch)
 
         def insert(some: Sequence[ReadRow]) -> None:
@@ -89,7 +92,7 @@ class TableWriter:
             send(self._clickhouse, shape, statement, body, raw_table.COPY_SETTINGS, waiting=self._waiting)
 
         refused: list[tuple[ReadRow, RefusedRows]] = []
-        if alive := [row for row in self._read(shape, key, rows) if row.version >= floor]:
+        if alive := [row for row in self._read(shape, key, rows) if row.version >= dead.floor]:
             salvage(alive, insert, lambda row, reason: refused.append((row, reason)))
         return [_refusal(shape, key, read.row, read.version, why) for read, why in refused]
 
@@ -123,7 +126,7 @@ def _refusal(shape: Shape, key: InsertKey, row: Row, version: int, why: RefusedR
         target=TARGET,
         source=shape.source,
         name=shape.qualified,
-        key=row.key.decode(),
+        key=(place_in_log(row.value) if shape.append_only else row.key).decode(),
         version=version,
         moved=key.moved,
         body=row.value.decode(),

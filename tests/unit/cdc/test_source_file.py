@@ -38,6 +38,10 @@ def test_the_dsn_is_taken_from_the_environment(tmp_path: Path, monkeypatch: pyte
         (GOOD + "columns: {public.t: {key: a}}\n", "`columns.public.t.key`"),
         (GOOD + "columns: {public.t: {key: [a, a]}}\n", "`columns.public.t`: key names a twice"),
         (
+            GOOD + "columns: {public.t: {key: [a], append_only: true}}\n",
+            "`columns.public.t`: append_only is for a table without a key",
+        ),
+        (
             GOOD + "columns: {public.t: {exclude: [a], types: {a: text}}}\n",
             "`columns.public.t`: a cannot be excluded and used",
         ),
