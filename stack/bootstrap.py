@@ -26,7 +26,7 @@ PARTS = ROOT / ".parts"
 VENV = ROOT / ".venv"
 LOCK = ROOT / "requirements.lock"
 POM = ROOT / "stack" / "pom.xml"
-CONVERTER = ROOT / "cdc" / "connect" / "converter"
+JAVA_SOURCES = ROOT / "cdc" / "connect" / "java"
 PYTHONS = ((3, 11), (3, 13))
 """Oldest and newest Python that the locked packages run on."""
 OLDEST_POSTGRES = 15
@@ -50,7 +50,7 @@ def main() -> int:
         for name, place in JAVA_PARTS.items():
             step(name, PARTS / place / ".stamp", [POM], partial(java_part, name, PARTS / place))
         plugin = PARTS / JAVA_PARTS["debezium"]
-        step("our part of Debezium", plugin / ".stamp-converter", [POM, *sorted(_files(CONVERTER))], converter)
+        step("our part of Debezium", plugin / ".stamp-ours", [POM, *sorted(_files(JAVA_SOURCES))], connect_plugin)
         step("Java's class archive", VENV / ".stamp-classes", [LOCK], class_archive)
     except SetUpError as error:
         print(f"setup: {error}", file=sys.stderr)
@@ -238,21 +238,13 @@ def _unpack(archive: Path, folder: Path) -> None:
     archive.unlink()
 
 
-def converter() -> None:
-    """Our connector and converter, compiled into Debezium's plugin folder, where Connect's loader finds them."""
-    plugin = PARTS / JAVA_PARTS["debezium"]
-    jars = [*plugin.glob("*.jar"), *(PARTS / JAVA_PARTS["kafka"]).glob("*.jar")]
+def connect_plugin() -> None:
+    """The engine's Java classes, compiled into Debezium's plugin folder by its own command."""
+    debezium, kafka = PARTS / JAVA_PARTS["debezium"], PARTS / JAVA_PARTS["kafka"]
     [compiler] = (PARTS / JAVA_PARTS["compiler"]).glob("ecj-*.jar")
-    with tempfile.TemporaryDirectory() as classes:
-        options = ["-source", "17", "-target", "17", "-proc:none", "-d", classes, "-cp", ":".join(map(str, jars))]
-        call([str(java_runtime()), "-jar", str(compiler), *options, *map(str, CONVERTER.glob("**/*.java"))])
-        for earlier in plugin.glob("millrace-*.jar"):
-            earlier.unlink()
-        with zipfile.ZipFile(plugin / "millrace-connect.jar", "w") as jar:
-            for path in sorted(Path(classes).glob("**/*.class")):
-                jar.write(path, path.relative_to(classes))
-            for path in sorted(_files(CONVERTER / "META-INF")):
-                jar.write(path, path.relative_to(CONVERTER))
+    command = [str(VENV / "bin" / "millrace"), "cdc", "connect-plugin", str(debezium)]
+    options = ["--kafka-libs", str(kafka), "--compiler", str(compiler)]
+    call([*command, *options], {"JAVA_HOME": str(java_runtime().parent.parent)})
 
 
 def _files(folder: Path) -> list[Path]:
@@ -272,9 +264,10 @@ def java_runtime() -> Path:
     return java
 
 
-def call(command: list[str]) -> None:
+def call(command: list[str], environment: dict[str, str] | None = None) -> None:
     """Run a program to its end, showing what it says; SetUpError when it fails."""
-    if subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, check=False).returncode != 0:
+    variables = os.environ | (environment or {})
+    if subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, env=variables, check=False).returncode != 0:
         raise SetUpError(f"this failed, see above (is the network there?): {' '.join(command)}")
 
 

@@ -16,7 +16,8 @@ from cdc.errors import ConfigurationError
 
 OLDEST_DEBEZIUM = (3, 7)
 """Older ones lose changes at a restart inside rows that share a log position."""
-JAR = "millrace-converter.jar"
+JAR = "millrace-connect.jar"
+_OURS = "millrace-*.jar"
 _JAVA = "17"  # what Kafka Connect 4 runs on, and later ones read
 _FOLDER = Path(__file__).parent
 
@@ -33,7 +34,7 @@ def build(debezium: Path, kafka_libs: Path | None, compiler: Path | None) -> Pat
         ConfigurationError: jars or the compiler are missing, or the classes do not fit this Debezium.
     """
     folders = (debezium, kafka_libs) if kafka_libs else (debezium,)
-    jars = [jar for folder in folders for jar in sorted(folder.glob("*.jar")) if jar.name != JAR]
+    jars = [jar for folder in folders for jar in sorted(folder.glob("*.jar")) if not jar.match(_OURS)]
     _check(debezium, {jar.name for jar in jars})
     with tempfile.TemporaryDirectory() as classes:
         options = ["-source", _JAVA, "-target", _JAVA, "-proc:none", "-nowarn", "-d", classes]
@@ -48,6 +49,8 @@ def build(debezium: Path, kafka_libs: Path | None, compiler: Path | None) -> Pat
         try:
             shutil.copyfile(made, beside)
             beside.replace(debezium / JAR)
+            for other in set(debezium.glob(_OURS)) - {debezium / JAR}:  # of an earlier version, under another name
+                other.unlink()
         except OSError as error:
             raise ConfigurationError(f"{debezium}: the jar cannot be written there: {error.strerror}") from error
     return debezium / JAR

@@ -1,7 +1,7 @@
 """What is decided for each type, and the pieces of SQL that mappings are made of.
 
 A value arrives by two ways, COPY's text and Debezium's JSON, and both carry PostgreSQL's own text (the stream through
-our converter, `cdc/connect/converter`), so one rule serves both. Where ClickHouse's formats read that text exactly they
+our converter, `cdc/connect/java`), so one rule serves both. Where ClickHouse's formats read that text exactly they
 read it straight into the column; where they would clamp, round or guess, it is read as a String and parsed by
 ``from_text``, which fails on what the column cannot hold. A value that does not fit is refused, never changed.
 """
