@@ -5,6 +5,7 @@ are tried. A row is called refused only after it was refused alone.
 """
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from cdc.sinks.clickhouse.writer import RefusedRows
@@ -15,13 +16,27 @@ _WINDOW = 500
 T = TypeVar("T")
 
 
-def salvage(rows: Sequence[T], insert: Callable[[Sequence[T]], None], refuse: Callable[[T, RefusedRows], None]) -> None:
-    """Insert all rows that can be, in their order; call ``refuse`` with each of the others and the reason.
+def salvage(
+    rows: Sequence[T],
+    insert: Callable[[Sequence[T]], None],
+    refuse: Callable[[T, RefusedRows], None],
+    *,
+    at_once: int = 1,
+) -> None:
+    """Insert all rows that can be; call ``refuse`` with each of the others and the reason.
 
-    Whatever else ``insert`` raises ends the salvage; inserting the same rows again is harmless.
+    With ``at_once`` above 1 both are called by so many threads. Whatever else ``insert`` raises ends the salvage; inserting the
+    same rows again is harmless.
     """
-    for start in range(0, len(rows), _WINDOW):
-        _window(list(rows[start : start + _WINDOW]), insert, refuse)
+    windows = [list(rows[start : start + _WINDOW]) for start in range(0, len(rows), _WINDOW)]
+    with ThreadPoolExecutor(at_once, thread_name_prefix="salvage") as pool:
+        tried = [pool.submit(_window, window, insert, refuse) for window in windows]
+        try:
+            for each in tried:
+                each.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _window(rows: list[T], insert: Callable[[Sequence[T]], None], refuse: Callable[[T, RefusedRows], None]) -> None:
@@ -30,7 +45,9 @@ def _window(rows: list[T], insert: Callable[[Sequence[T]], None], refuse: Callab
             insert(rows)
             return
         except RefusedRows as error:
-            refusal = error
+            # Its trace leads to these very frames: kept, it would hold their rows until cycles are looked for.
+            refusal = error.with_traceback(None)
+            refusal.__cause__ = refusal.__context__ = None
         if len(rows) == 1:
             refuse(rows[0], refusal)
             return

@@ -23,6 +23,7 @@ from cdc.sinks.clickhouse.salvage import salvage
 from cdc.sinks.clickhouse.writer import RefusedRows, Waiting, send
 
 TARGET = "clickhouse"
+_AT_ONCE = 3  # where rows are refused many small inserts are made, which are mostly waiting for an answer
 
 
 class UnknownColumn(DataError):
@@ -74,7 +75,7 @@ class TableWriter:
         except RefusedRows as error:
             if error.unknown_column:
                 raise UnknownColumn(shape, error.reason) from error
-            salvage(rows, insert, lambda row, reason: refused.append((row, reason)))
+            salvage(rows, insert, lambda row, reason: refused.append((row, reason)), at_once=_AT_ONCE)
         return [_refusal(shape, key, row, row.version(key), why) for row, why in refused]
 
     def write_again(self, shape: Shape, key: InsertKey, rows: Sequence[Row], batch: int, dead: Dead) -> list[Refusal]:
@@ -93,7 +94,7 @@ class TableWriter:
 
         refused: list[tuple[ReadRow, RefusedRows]] = []
         if alive := [row for row in self._read(shape, key, rows) if row.version >= dead.floor]:
-            salvage(alive, insert, lambda row, reason: refused.append((row, reason)))
+            salvage(alive, insert, lambda row, reason: refused.append((row, reason)), at_once=_AT_ONCE)
         return [_refusal(shape, key, read.row, read.version, why) for read, why in refused]
 
     def sweep(self, shape: Shape, below: int, batch: int) -> None:
