@@ -67,7 +67,7 @@ class TableWriter:
 
         refused: list[tuple[Row, RefusedRows]] = []
         try:
-            if isinstance(rows, Rows):  # a batch's number is given to one body of each table
+            if isinstance(rows, Rows):  # of a batch, and with this key, there is one such body only
                 body = rows.body()
                 send(self._clickhouse, shape, statement, body, settings, waiting=self._waiting, unique_statement=True)
             else:
@@ -85,7 +85,7 @@ class TableWriter:
             TransientError: the source is away; nothing was written.
         """
         if shape.append_only:  # an INSERT leaves nothing out: the text only looks like it
-            return self.write(shape, key, rows, batch, dead)
+            return self.write(shape, key, list(rows), batch, dead)
         statement = raw_table.read_insert(shape, batch)
 
         def insert(some: Sequence[ReadRow]) -> None:
