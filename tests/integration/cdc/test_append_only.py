@@ -16,7 +16,10 @@ from psycopg.conninfo import conninfo_to_dict
 from bench.source import ThrowAwaySource
 from cdc import dead_letters, source_file
 from cdc import state as engine_state
+from cdc.connect.client import ConnectClient
+from cdc.connect.connector import PLACEHOLDER
 from cdc.connect.plan import make_plan
+from cdc.connect.remove import drop_slot
 from cdc.dead_letters import DeadLetter
 from cdc.errors import ConfigurationError
 from cdc.floors import Snapshot
@@ -138,11 +141,11 @@ def test_doubled_rows_before_during_and_after_the_copy_are_counted(make_source: 
     with writing(source, insert_in_every_way):
         source.apply()
     run(source, "INSERT INTO t VALUES (1, 'same')", "INSERT INTO t VALUES (1, 'same'), (1, 'same')")
-    copy_in(source, ["1\tsame\n"] * 3000 + ["\\N\t\\N\n"] * 2)
+    copy_in(source, ["1\tsame\n"] * 3000 + ["\\N\t\\N\n"] * 2 + [f"1\t{PLACEHOLDER}\n"] * 2)
     assert assert_equal(source, target) > 6000
 
 
-def test_connect_killed_within_the_rows_of_one_position_numbers_them_alike(
+def test_rows_of_one_position_keep_their_numbers_when_the_connector_dies_among_them(
     make_source: MakeSource, target: Client, stack: Stack
 ) -> None:
     source = make_source(TABLE, rest=DECLARED)
@@ -152,11 +155,20 @@ def test_connect_killed_within_the_rows_of_one_position_numbers_them_alike(
         for _ in range(400):
             copy_in(source, ["1\tsame\n"] * 150)
 
-    for turn in range(2):
+    def end_walsender() -> None:
+        run(
+            source,
+            "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE database = current_database()",
+        )
+
+    def kill() -> None:
+        stack.kill("connect")
+
+    for turn, interrupt in enumerate((kill, end_walsender, kill)):
         writer = threading.Thread(target=write)
         writer.start()
         until(lambda least=turn * 60_000 + 3_000: copied(source, target).total() >= least, 60)  # type: ignore[misc]
-        stack.kill("connect")
+        interrupt()
         writer.join()
         stack.wait_until_healthy()
     assert_equal(source, target)
@@ -274,6 +286,55 @@ def test_wrong_rows_of_the_copy_are_found_by_their_number_and_mended(make_source
     assert (found.rows_source, found.rows_target) == (1000, 1004)
     assert [(mended.resynced, mended.proof.equal) for mended in repair_tables([source.name])] == [(True, True)]
     assert assert_equal(source, target) == 1000
+
+
+def test_rows_that_are_refused_while_they_are_copied_are_parked_each_by_itself(
+    make_source: MakeSource, target: Client
+) -> None:
+    source = make_source("CREATE TABLE t (a int, b text, day date NOT NULL)", rest=DECLARED)
+    run(source, "INSERT INTO t SELECT 1, 'same', '2020-01-01' FROM generate_series(1, 1000)")
+    run(source, "INSERT INTO t VALUES (1, 'same', 'infinity'), (1, 'same', 'infinity')")
+    source.apply()
+    found = proof(source)
+    assert (found.equal, found.differing, found.parked) == (False, 2, 2)
+    config = settings()
+    with engine_state.connect(config.millrace_state_dsn) as state:
+        assert replay(state, target, config.millrace_state_dsn, letters(source)) == 0
+    assert len(letters(source)) == 2
+    run(source, "TRUNCATE t", "INSERT INTO t VALUES (1, 'same', '2020-01-01')")
+    assert assert_equal(source, target) == 1
+    assert letters(source) == []
+
+
+def test_a_partitioned_table_without_a_key(make_source: MakeSource, target: Client) -> None:
+    leaves = "; ".join(f"CREATE TABLE t{n} PARTITION OF t FOR VALUES IN ({n})" for n in (1, 2))
+    source = make_source(f"CREATE TABLE t (a int, b text) PARTITION BY LIST (a); {leaves}", rest=DECLARED)
+    copy_in(source, ["1\tsame\n", "2\tsame\n"] * 500)
+    source.apply()
+    copy_in(source, ["1\tsame\n", "2\tsame\n"] * 500)
+    assert assert_equal(source, target) == 2000
+    run(source, "ALTER TABLE t DETACH PARTITION t2", "INSERT INTO t VALUES (1, 'same')")
+    until(lambda: copied(source, target) == rows(source), 60)
+    assert assert_equal(source, target) == 1001
+
+
+def test_a_new_epoch_copies_the_table_anew(make_source: MakeSource, target: Client) -> None:
+    source = make_source(TABLE, rest=DECLARED)
+    copy_in(source, ["1\tsame\n"] * 100)
+    source.apply()
+    copy_in(source, ["1\tsame\n"] * 100)
+    assert assert_equal(source, target) == 200
+    with (
+        closing(ConnectClient(settings().connect_url)) as connect,
+        psycopg.connect(source.dsn, autocommit=True) as connection,
+    ):
+        connect.stop(source.name)
+        drop_slot(connection, source.file)
+        copy_in(source, ["1\tsame\n"] * 7)
+        connect.resume(source.name)
+    until(lambda: copied(source, target).total() == 207, 90)
+    copy_in(source, ["1\tsame\n"] * 100)
+    assert assert_equal(source, target) == 307
 
 
 def test_a_column_that_comes_is_followed(make_source: MakeSource, target: Client) -> None:
