@@ -132,7 +132,7 @@ class Supervisor:
         environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
         environment["MILLRACE_HOME"] = str(self._settings.home)
         environment[MARK] = "supervisor"
-        command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self.configuration)]
+        command = [sys.executable, "-m", "stack.supervisor_daemon", "-c", str(self.configuration)]
         done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise StartFailed(f"supervisord did not start: {(done.stderr or done.stdout).strip()[-300:]}")
