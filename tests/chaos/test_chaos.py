@@ -6,6 +6,7 @@ from bench.chaos.run import run
 from tests.conftest import Stack
 
 
+@pytest.mark.timeout(1200)  # ten minutes of faults, then all that was put off
 @pytest.mark.usefixtures("engine")
 @pytest.mark.parametrize(
     ("minutes", "seed"),
