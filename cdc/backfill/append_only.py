@@ -23,15 +23,14 @@ from cdc import dead_letters, failpoints, floors, source_database
 from cdc import state as engine_state
 from cdc.backfill import jobs, rows
 from cdc.backfill.jobs import Backfill
-from cdc.backfill.refused import park_numbered
+from cdc.backfill.refused import park_numbered, write_lines
 from cdc.backfill.sweep import sweep, sweep_truncated
 from cdc.catalog import Shape
 from cdc.clickhouse import first_line, quote
 from cdc.errors import TransientError
 from cdc.floors import Snapshot
 from cdc.sinks.clickhouse import raw_table, writer
-from cdc.sinks.clickhouse.salvage import salvage
-from cdc.sinks.clickhouse.writer import RefusedRows, Waiting
+from cdc.sinks.clickhouse.writer import Waiting
 from cdc.source_file import SourceFile
 from cdc.types import in_source, mapping
 from cdc.version import Version
@@ -141,12 +140,7 @@ def _insert(
     def write(text: bytes) -> None:
         writer.send(clickhouse, shape, statement, text, raw_table.COPY_SETTINGS, waiting=Waiting(_PATIENCE))
 
-    try:
-        write(body)
-    except RefusedRows:
-        refused: list[tuple[bytes, RefusedRows]] = []
-        lines = body.rstrip(b"\n").split(b"\n")
-        salvage(lines, lambda some: write(b"\n".join(some)), lambda line, error: refused.append((line, error)))
+    if refused := write_lines(body, write):
         park_numbered(state, shape, snapshot.version, refused)
 
 

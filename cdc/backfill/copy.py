@@ -21,14 +21,12 @@ from cdc import state as engine_state
 from cdc.backfill import append_only, jobs, rows
 from cdc.backfill.chunks import AT_ONCE, copy_statement, still_there
 from cdc.backfill.jobs import Backfill, Chunk, VoidBackfillError
-from cdc.backfill.refused import park
+from cdc.backfill.refused import park, write_lines
 from cdc.backfill.sessions import Sessions
 from cdc.backfill.sweep import rows_below, sweep, sweep_truncated, wait_for_the_stream
 from cdc.catalog import Shape
 from cdc.errors import TransientError
 from cdc.sinks.clickhouse import raw_table, writer
-from cdc.sinks.clickhouse.salvage import salvage
-from cdc.sinks.clickhouse.writer import RefusedRows
 from cdc.source_file import SourceFile
 
 log = logging.getLogger("millrace.backfill")
@@ -223,12 +221,7 @@ def insert(clickhouse: Client, state: psycopg.Connection[Any], shape: Shape, sta
             patience=_PATIENCE,
         )
 
-    try:
-        write(body)
-    except RefusedRows:
-        refused: list[tuple[bytes, RefusedRows]] = []
-        lines = body.rstrip(b"\n").split(b"\n")
-        salvage(lines, lambda some: write(b"\n".join(some)), lambda line, error: refused.append((line, error)))
+    if refused := write_lines(body, write):
         log.warning("%s: %d rows are refused and parked: %s", shape.topic, len(refused), refused[0][1].reason)
         park(state, shape, stamp, refused)
     failpoints.hit("backfill.range-inserted")

@@ -5,6 +5,7 @@ What is parked is not the row but the wish to read it again: a replay takes it f
 
 import re
 import time
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -15,12 +16,24 @@ from cdc.catalog import Column, Shape
 from cdc.connect.connector import PLACEHOLDER
 from cdc.dead_letters import Refusal
 from cdc.sinks.clickhouse.changes import place_in_log
+from cdc.sinks.clickhouse.salvage import salvage
 from cdc.sinks.clickhouse.writer import RefusedRows
 from cdc.version import Version
 
 _ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
 _ESCAPED = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v"}
 _NUMBERS = {"int2", "int4", "int8"}
+
+
+def write_lines(body: bytes, write: Callable[[bytes], None]) -> list[tuple[bytes, RefusedRows]]:
+    """Write lines of COPY's text format by ``write``; those that ClickHouse refuses, each with the reason, for the caller to park."""
+    refused: list[tuple[bytes, RefusedRows]] = []
+    try:
+        write(body)
+    except RefusedRows:
+        lines = body.rstrip(b"\n").split(b"\n")
+        salvage(lines, lambda some: write(b"\n".join(some)), lambda line, error: refused.append((line, error)))
+    return refused
 
 
 def park(state: psycopg.Connection[Any], shape: Shape, stamp: int, refused: list[tuple[bytes, RefusedRows]]) -> None:
