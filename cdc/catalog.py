@@ -6,7 +6,7 @@ is laid over them here, so that every path sees the same columns.
 
 import fnmatch
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -31,6 +31,7 @@ class Column:
         element: of an array, the name of its elements' type.
         dimensions: of an array, as declared; PostgreSQL does not hold values to it.
         stored_as: what the source file declares in place of the usual mapping.
+        mask: how the source file has it masked (`cdc.masking`); None: it is shown.
         number: the catalog's number, which a column keeps for life and never shares, whatever it is called.
         late: whether the copy is older than the column, or than its NOT NULL: there it may be NULL until it is mended.
     """
@@ -44,6 +45,7 @@ class Column:
     element: str | None = None
     dimensions: int = 0
     stored_as: str | None = None
+    mask: str | None = None
     number: int = 0
     late: bool = field(default=False, compare=False)
 
@@ -60,6 +62,12 @@ class Shape:
     ``replica_identity`` of a partitioned table is that of its leaves, as their rows are what is logged: the weakest.
     ``generated`` names the columns that are left out because they are computed. ``append_only``: it has no key, and rows
     are only inserted, as the source file declares; its copy knows a row by where it came from.
+
+    The rest does not make a shape another one. ``relation`` is the table's number in the catalog, which stays when it is
+    renamed; ``mark`` is another text after any ALTER of its columns or key, also one that was taken back since. ``former``
+    are names that columns of it had once. ``hidden`` are the numbers of the columns that the source file excludes. ``staged``: its
+    copy is being made beside the one that readers see. ``history``: every version of its rows is kept in a log beside its copy
+    (`cdc.sinks.clickhouse.history`). ``since``: changes of a lower version are of a former shape, and cannot be read in this one.
     """
 
     source: str
@@ -72,6 +80,13 @@ class Shape:
     generated: tuple[str, ...] = ()
     partitioned: bool = False
     append_only: bool = False
+    relation: int = field(default=0, compare=False)
+    mark: str = field(default="", compare=False)
+    former: tuple[str, ...] = field(default=(), compare=False)
+    hidden: tuple[int, ...] = field(default=(), compare=False)
+    staged: bool = field(default=False, compare=False)
+    history: bool = field(default=False, compare=False)
+    since: int = field(default=0, compare=False)
 
     @property
     def rows(self) -> sql.Composable:
@@ -111,6 +126,8 @@ class Shape:
             "source": self.source, "schema": self.schema, "table": self.table, "key": list(self.key),
             "replica_identity": self.replica_identity, "partitioned": self.partitioned, "append_only": self.append_only,
             "columns": [vars(column) for column in self.columns],
+            "relation": self.relation, "mark": self.mark, "former": list(self.former),
+            "hidden": list(self.hidden), "history": self.history, "since": self.since,
         }  # fmt: skip
 
     @classmethod
@@ -125,16 +142,29 @@ class Shape:
             partitioned=document.get("partitioned", False),
             append_only=document.get("append_only", False),
             columns=tuple(Column(**column) for column in document["columns"]),
+            relation=document.get("relation", 0),
+            mark=document.get("mark", ""),
+            former=tuple(document.get("former", ())),
+            hidden=tuple(document.get("hidden", ())),
+            history=document.get("history", False),
+            since=document.get("since", 0),
         )
 
 
-_TABLES = """
-SELECT n.nspname AS schema, c.relname AS table, c.oid::int8 AS oid, c.relkind = 'p' AS partitioned,
+# Whichever of its columns is altered, its row in the catalog is written anew, by another transaction.
+_MARK = """
+md5(concat_ws(' ', i.indkey::text, i.indimmediate::text, (
+    SELECT string_agg(a.attnum || ':' || a.xmin::text, ',' ORDER BY a.attnum) FROM pg_attribute a
+    WHERE a.attrelid = c.oid AND a.attnum > 0)))
+"""
+
+_TABLES = f"""
+SELECT n.nspname AS schema, c.relname AS table, c.oid::int8 AS oid, c.relkind = 'p' AS partitioned, {_MARK} AS mark,
        coalesce(leaves.identity, c.relreplident::text) AS identity,
        i.indisprimary IS TRUE AND NOT i.indimmediate AS deferrable_key,
        coalesce((SELECT array_agg(a.attname::text ORDER BY k.n)
                  FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, n)
-                 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum), '{}') AS key
+                 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum), '{{}}') AS key
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary
@@ -202,7 +232,9 @@ def read_shapes(
                 schema=table["schema"],
                 table=table["table"],
                 columns=tuple(
-                    replace(column, stored_as=wishes.types.get(column.name)) for column in found if not column.generated
+                    replace(column, stored_as=wishes.types.get(column.name), mask=wishes.mask.get(column.name))
+                    for column in found
+                    if not column.generated
                 ),
                 key=wishes.key or tuple(table["key"]),
                 replica_identity=_IDENTITIES[table["identity"]],
@@ -210,9 +242,32 @@ def read_shapes(
                 partitioned=table["partitioned"],
                 append_only=wishes.append_only,
                 generated=tuple(column.name for column in found if column.generated),
+                relation=table["oid"],
+                mark=table["mark"],
+                hidden=tuple(c.number for c in columns[table["oid"]] if c.name in wishes.exclude),
             )
         )
     return shapes
+
+
+_MARKS = f"""
+SELECT n.nspname || '.' || c.relname, c.oid::int8, {_MARK}
+FROM unnest(%s::text[], %s::text[]) AS asked (schema, name)
+JOIN pg_namespace n ON n.nspname = asked.schema JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = asked.name
+LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary
+WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence = 'p'
+"""
+
+
+def altered(connection: psycopg.Connection[Any], shapes: Iterable[Shape]) -> list[Shape]:
+    """Those of the shapes that the catalog has otherwise now: altered, or their name is another table's. Not those that are
+    gone: nothing more comes of them. Cheap enough to be asked before anything is written."""
+    known = {shape.qualified: shape for shape in shapes if shape.mark}
+    if not known:
+        return []
+    names = [[shape.schema for shape in known.values()], [shape.table for shape in known.values()]]
+    rows = connection.execute(_MARKS, names).fetchall()
+    return [known[name] for name, *now in rows if now != [known[name].relation, known[name].mark]]
 
 
 def matching(shapes: list[Shape], globs: tuple[str, ...]) -> list[Shape]:

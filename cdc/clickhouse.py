@@ -1,5 +1,6 @@
 """The ClickHouse client of the engine, and the few statements about raw databases that several parts need."""
 
+from typing import Any
 from urllib.parse import urlsplit
 
 import clickhouse_connect
@@ -7,9 +8,25 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import OperationalError
 
 from cdc.errors import TransientError
+from cdc.settings import CdcSettings
+
+_OF_CLUSTERS = {
+    "distributed_foreground_insert": 1,  # an insert ends when every shard has its rows
+    "distributed_product_mode": "global",  # a question within a question is answered once, not in every shard
+    "insert_quorum": "auto",  # with replicated engines: by most replicas of the shard, not by one that may be lost
+}
 
 
-def connect(url: str, password: str, user: str = "cdc") -> Client:
+def engine_client(config: CdcSettings) -> Client:
+    """A client of the engine's ClickHouse, as its own user. Raises as `connect`."""
+    return connect(
+        config.clickhouse_url,
+        config.clickhouse_cdc_password,
+        settings=_OF_CLUSTERS if config.clickhouse_cluster else None,
+    )
+
+
+def connect(url: str, password: str, user: str = "cdc", *, settings: dict[str, Any] | None = None) -> Client:
     """A client that several threads may share (no session).
 
     Raises:
@@ -25,6 +42,7 @@ def connect(url: str, password: str, user: str = "cdc") -> Client:
             password=password,
             autogenerate_session_id=False,
             connect_timeout=5,
+            settings=settings,
         )
     except OperationalError as error:
         raise TransientError(

@@ -12,6 +12,8 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
+from cdc.state import raise_revision
+
 
 @dataclass(frozen=True)
 class Refusal:
@@ -41,8 +43,11 @@ _COLUMNS = "id, target, source, name, key, version, moved, body, reason, place, 
 
 
 def park(state: psycopg.Connection[Any], refusals: Iterable[Refusal]) -> None:
-    """Keep the refused changes; durable on return. One that was parked before, whatever became of it, is left as it is."""
-    with state.cursor() as cursor:
+    """Keep the refused changes; durable on return. One that was parked before, whatever became of it, is left as it is.
+
+    Every sink learns of them before it next resolves anything: the revision is raised.
+    """
+    with state.transaction(), state.cursor() as cursor:
         cursor.executemany(
             """
             INSERT INTO millrace.dead_letters (target, source, name, key, version, moved, body, reason, place)
@@ -51,6 +56,7 @@ def park(state: psycopg.Connection[Any], refusals: Iterable[Refusal]) -> None:
             """,
             [vars(refusal) for refusal in refusals],
         )
+        raise_revision(state)
 
 
 def open_keys(state: psycopg.Connection[Any], target: str) -> dict[tuple[str, str], set[str]]:
@@ -120,3 +126,13 @@ def resolve(state: psycopg.Connection[Any], ids: list[int], outcome: str) -> int
 def refused_again(state: psycopg.Connection[Any], letter: DeadLetter, reason: str) -> None:
     """Keep the newest reason of a dead letter whose replay was refused."""
     state.execute("UPDATE millrace.dead_letters SET reason = %s WHERE id = %s", [reason, letter.id])
+
+
+def forget_resolved(state: psycopg.Connection[Any]) -> None:
+    """Delete what was resolved a week ago: no topic can bring it again, and its body holds a row."""
+    state.execute("DELETE FROM millrace.dead_letters WHERE resolved_at < now() - interval '7 days'")
+
+
+def delete_all(state: psycopg.Connection[Any], source: str, name: str) -> None:
+    """Delete everything that was ever parked of a table."""
+    state.execute("DELETE FROM millrace.dead_letters WHERE (source, name) = (%s, %s)", [source, name])

@@ -20,10 +20,11 @@ from cdc import state as engine_state
 from cdc.connect.apply import apply_plan
 from cdc.connect.client import ConnectClient
 from cdc.connect.plan import make_plan
-from cdc.connect.remove import drop_slot
-from cdc.errors import PermanentError, TransientError
+from cdc.errors import PermanentError
 from cdc.kafka import Kafka
+from cdc.line import Break, position_holds
 from cdc.settings import CdcSettings
+from cdc.slots import Slot, create_slot, drop_slot, find_slot
 from cdc.source_file import SourceFile
 
 HIGHEST = 255
@@ -31,7 +32,7 @@ HIGHEST = 255
 
 def raise_epoch(
     file: SourceFile,
-    reason: str,
+    why: Break,
     config: CdcSettings,
     state: psycopg.Connection[Any],
     kafka: Kafka,
@@ -42,7 +43,7 @@ def raise_epoch(
 
     Args:
         file: the source, as it was applied.
-        reason: why; kept in the state until the raise is done, and with each table until it is mended.
+        why: the reason, kept in the state until the raise is done, and with each table until it is mended; and what of the slot.
         config, state, kafka, target: the engine's parts.
         say: told each step.
 
@@ -51,71 +52,54 @@ def raise_epoch(
         CdcError: a part did not answer; calling again goes on.
     """
     with engine_state.line_of(state, file.source):
-        return _raise(file, reason, config, state, kafka, target, say)
-
-
-def _raise(
-    file: SourceFile,
-    reason: str,
-    config: CdcSettings,
-    state: psycopg.Connection[Any],
-    kafka: Kafka,
-    target: Client,
-    say: Callable[[str], None],
-) -> int:
-    epoch = engine_state.begin_raise(state, file.source, reason)
-    if epoch > HIGHEST:
-        raise PermanentError(
-            f"source {file.source}: all {HIGHEST} epochs are used; take the source out and apply it anew"
-        )
-    say(f"epoch {epoch}: {reason}")
-    failpoints.hit("epoch.begun")
-    with closing(ConnectClient(config.connect_url)) as connect:
-        connect.remove(file.source)  # with its offsets: they name positions of the old line
-    failpoints.hit("epoch.connector-removed")
-    with source_database.connect(file) as source:
-        if source_database.in_recovery(source):
+        epoch = engine_state.begin_raise(state, file.source, why.reason, keep_slot=why.keep_slot)
+        if epoch > HIGHEST:
             raise PermanentError(
-                f"source {file.source}: the database is a standby; the epoch is raised on the primary only"
+                f"source {file.source}: all {HIGHEST} epochs are used; take the source out and apply it anew"
             )
-        identity = source_database.identity(source)
-        drop_slot(source, file)
-        source_database.create_slot(source, file)
+        say(f"epoch {epoch}: {why.reason}")
+        failpoints.hit("epoch.begun")
+        _change_line(file, config, state)
+        plan = make_plan(file, config, state, kafka, target)
+        apply_plan(plan, config, state, kafka, target, say, lambda *_: None)
+        engine_state.end_raise(state, file.source, why.reason)
+        return epoch
+
+
+def _change_line(file: SourceFile, config: CdcSettings, state: psycopg.Connection[Any]) -> None:
+    """Leave no connector that reads by the old line's positions, and a slot on the new one."""
+    known = engine_state.find_source(state, file.source)
+    assert known is not None
+    with closing(ConnectClient(config.connect_url)) as connect:
+        if not known.keep_slot:
+            connect.remove(file.source)  # with its offsets: they name positions of the old line
+            failpoints.hit("epoch.connector-removed")
+        with source_database.connect(file) as source:
+            if source_database.in_recovery(source):
+                raise PermanentError(
+                    f"source {file.source}: the database is a standby; the epoch is raised on the primary only"
+                )
+            identity = source_database.identity(source)
+            slot = find_slot(source, file.slot) if known.keep_slot else None
+            if slot is not None and slot.lost is None:
+                _go_on(file, known, identity[1], slot, connect)
+            else:
+                connect.remove(file.source)
+                drop_slot(source, file)
+                create_slot(source, file)
     failpoints.hit("epoch.slot-created")
     engine_state.change_line(state, file.source, identity)
     failpoints.hit("epoch.line-changed")
-    plan = make_plan(file, config, state, kafka, target)
-    apply_plan(plan, config, state, kafka, target, say, lambda *_: None)
-    engine_state.end_raise(state, file.source, reason)
-    return epoch
 
 
-def broken_line(file: SourceFile, known: engine_state.SourceState, config: CdcSettings) -> str | None:
-    """Why the source's log is not the line that was captured, or None when it is.
-
-    Raises:
-        TransientError: the source or Connect does not answer, or the database is a standby for now.
-    """
-    if known.raising:
-        return known.raising
-    with source_database.connect(file) as source, closing(ConnectClient(config.connect_url)) as connect:
-        if source_database.in_recovery(source):
-            raise TransientError(f"source {file.source}: the database is a standby, and cannot be captured from")
-        identity = source_database.identity(source)
-        if identity[0] != known.system_identifier:
-            return f"the server is another one: its system identifier was {known.system_identifier}, is {identity[0]}"
-        if identity[1] != known.timeline:
-            return f"the server was promoted or restored: its timeline was {known.timeline}, is {identity[1]}"
-        # In this order: each moves on while the next is read, and must not look ahead of it for that alone.
-        confirmed = source_database.confirmed_lsn(source, file.slot)
-        if confirmed is None:
-            return f"the slot {file.slot} is gone, and with it the changes since it was last read"
-        if connect.config(file.source) is None:
-            return None  # not applied to the end yet
-        stored = connect.position(file.source)
-        written = source_database.insert_lsn(source)
-    if stored is not None and stored > written:
-        return "the log ends before the position that was read already: the server was set back"
-    if stored is not None and confirmed > stored:
-        return f"the slot {file.slot} begins after the position that was read last: it was made anew or moved"
-    return None
+def _go_on(
+    file: SourceFile, known: engine_state.SourceState, timeline: int, slot: Slot, connect: ConnectClient
+) -> None:
+    """Stop the connector, which is given its new epoch and address next; it begins again where nothing is left out."""
+    if known.timeline == timeline or connect.config(file.source) is None:
+        return  # it was done before, or there is none
+    connect.stop(file.source)
+    failpoints.hit("epoch.connector-stopped")
+    stored = connect.position(file.source)
+    if stored is not None and not position_holds(file, known, timeline, slot, stored):
+        connect.forget_position(file.source)  # it then begins with the slot

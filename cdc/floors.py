@@ -1,4 +1,5 @@
-"""What of a table's changes is dead, also when it arrives later: what a TRUNCATE ended, and what an append-only copy holds already.
+"""What of a table's changes is dead, also when it arrives later: what a TRUNCATE ended, what an append-only copy holds already, and
+what is older than the erasure of its key (`cdc.erasures`).
 
 TRUNCATE leaves a floor: everything of the table below its version is dead. It is raised by the sink that reads the TRUNCATE. The copy
 of an append-only table (`cdc.backfill.append_only`) leaves the snapshot that it was read in: a streamed row whose transaction was
@@ -6,12 +7,14 @@ visible to it is in the copy. Both are settled once the sinks have passed a late
 it may still bring such a change to life, so the sweep is made again then.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 
 from cdc.catalog import Shape
+from cdc.erasures import Erasure, all_erasures
 
 _XID = 0xFFFFFFFF
 
@@ -73,12 +76,14 @@ class Dead:
 
     floor: int = 0
     snapshot: Snapshot | None = None
+    erased: tuple[Erasure, ...] = ()
 
-    def alive(self, version: str, transaction: str) -> str:
-        """Whether a streamed change is to be written, in ClickHouse's SQL; empty: every one is."""
+    def alive(self, version: str, transaction: str, key: Sequence[str]) -> str:
+        """Whether a streamed change is to be written, in ClickHouse's SQL; empty: every one is. ``key``: its columns' texts."""
         conditions = [f"{version} >= toUInt128('{self.floor}')"] if self.floor else []
         if self.snapshot is not None:
             conditions.append(f"NOT {self.snapshot.holds(version, transaction)}")
+        conditions += [f"NOT {each.ends(version, key)}" for each in self.erased]
         return " AND ".join(conditions)
 
 
@@ -140,10 +145,10 @@ def all_snapshots(state: psycopg.Connection[Any], source: str | None = None) -> 
 
 def all_dead(state: psycopg.Connection[Any]) -> dict[tuple[str, str], Dead]:
     """What is dead of every table that has something dead, by (source, name)."""
-    floors, snapshots = all_floors(state), all_snapshots(state)
+    floors, snapshots, erased = all_floors(state), all_snapshots(state), all_erasures(state)
     return {
-        table: Dead(floors[table].version if table in floors else 0, snapshots.get(table))
-        for table in floors.keys() | snapshots.keys()
+        table: Dead(floors[table].version if table in floors else 0, snapshots.get(table), erased.get(table, ()))
+        for table in floors.keys() | snapshots.keys() | erased.keys()
     }
 
 

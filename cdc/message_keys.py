@@ -1,6 +1,6 @@
 """The keys of change messages, as the source reads them and as proofs spell them."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import orjson
@@ -21,13 +21,14 @@ def populated(shape: Shape, keys: Iterable[str | bytes], alias: str = "k") -> sq
     ).format(keys=sql.Literal(orjson.dumps(readable).decode()), table=table, alias=sql.Identifier(alias))
 
 
-def spelled(source: psycopg.Connection[Any], shape: Shape, keys: Iterable[str]) -> set[tuple[str, ...]]:
-    """The keys in the spelling of `cdc.verify.checksum.Key`."""
+def spelled(source: psycopg.Connection[Any], shape: Shape, keys: Collection[str]) -> dict[tuple[str, ...], str]:
+    """The keys by their spelling as `cdc.verify.checksum.Key`."""
     texts = [in_source(mapping(column).digest_source, column) for column in shape.key_columns]
-    statement = sql.SQL("SELECT ARRAY[{texts}] FROM {keys}").format(
+    statement = sql.SQL('SELECT ARRAY[{texts}] FROM {keys} ORDER BY e."_millrace_n"').format(
         texts=sql.SQL(", ").join(texts), keys=populated(shape, keys)
     )
-    return {tuple(row[0]) for row in source.execute(statement)}
+    rows = source.execute(statement).fetchall()
+    return {tuple(row[0]): key for row, key in zip(rows, keys, strict=True)}
 
 
 def _readable(shape: Shape, key: str | bytes) -> dict[str, Any]:

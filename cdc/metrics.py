@@ -18,10 +18,17 @@ READ_AGAIN = Counter(
 )
 PARKED = Counter("millrace_cdc_changes_parked", "Changes refused by a target and parked.", ["target", "table"])
 WAITING = Gauge("millrace_cdc_sink_waiting", "1 while a sink waits for its target, else 0.", ["target"])
+INVALIDATED = Counter("millrace_cdc_keys_invalidated", "Keys of caches that were told as changed.", ["source"])
+SWEEPS = Counter("millrace_cdc_prefixes_swept", "Times that all keys of a prefix were dropped.", ["source"])
 
 SLOT_BYTES = Gauge("millrace_cdc_slot_retained_bytes", "Log that a source's slot keeps from being removed.", ["source"])
 SLOT_USED = Gauge(
-    "millrace_cdc_slot_budget_used_ratio", "Share of max_slot_wal_keep_size that the slot uses.", ["source"]
+    "millrace_cdc_slot_budget_used_ratio",
+    "Share that the slot uses of what it may keep: max_slot_wal_keep_size or `slot_limit`, the lower one.",
+    ["source"],
+)
+SLOTS_GIVEN_UP = Counter(
+    "millrace_cdc_slots_given_up", "Times that a slot was given up as it held more than `slot_limit`.", ["source"]
 )
 UNREAD_BYTES = Gauge("millrace_cdc_unread_bytes", "Log of a source not confirmed as read by its connector.", ["source"])
 EPOCH = Gauge("millrace_cdc_epoch", "Epoch of a source.", ["source"])

@@ -35,7 +35,7 @@ def run(name: str, work: Callable[[Callable[[Callable[[], None]], None]], None])
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     for noisy in ("httpx", "elastic_transport", "clickhouse_connect"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+        logging.getLogger(noisy).setLevel(logging.ERROR)  # what they warn of, some with a traceback, we say in a line
 
     def on_stop(stop: Callable[[], None]) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):

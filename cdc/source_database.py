@@ -6,8 +6,11 @@ from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from cdc.errors import CdcError, PermanentError, TransientError
+from cdc.masking import check_key, session_options
+from cdc.settings import settings
 from cdc.source_file import SourceFile
 from cdc.version import parse_lsn
 
@@ -15,28 +18,48 @@ SPELLING = "-c intervalstyle=postgres -c bytea_output=hex -c extra_float_digits=
 """Settings that decide how values are written as text, the same for COPY and for the connector's own session."""
 
 
-def connect(file: SourceFile) -> psycopg.Connection[Any]:
-    """A session on the source, in autocommit, in UTC, that sees every row.
+def connect(file: SourceFile, *, replication: bool = False) -> psycopg.Connection[Any]:
+    """A session on the source, in autocommit, in UTC, that sees every row. Of several hosts the one that takes writes is meant.
 
     ``row_security = off`` makes a policy an error instead of a silent filter: a copy that misses rows would let a
     repair delete the rest.
 
+    Args:
+        file: the source.
+        replication: the session takes commands of the replication protocol too.
+
     Raises:
-        TransientError: the database does not answer.
+        ConfigurationError: columns are masked by a hash, and the key for it cannot be used.
+        TransientError: the database does not answer, or none of several hosts takes writes.
     """
+    more: dict[str, str] = {"replication": "database"} if replication else {}
+    if several_hosts(file):
+        more |= {"target_session_attrs": "read-write"}
+    masks = f" {session_options(check_key(settings().cdc_mask_key))}" if file.hashes else ""
     try:
         return psycopg.connect(
-            file.conninfo,
+            make_conninfo(file.conninfo, **more),
             autocommit=True,
             connect_timeout=10,
             application_name="millrace",
-            options=f"-c row_security=off -c timezone=UTC -c datestyle=ISO,YMD -c synchronous_commit=on {SPELLING}",
+            options=f"-c row_security=off -c timezone=UTC -c datestyle=ISO,YMD -c synchronous_commit=on {SPELLING}{masks}",
         )
     except psycopg.OperationalError as error:
         reason = " ".join(str(error).split())
         raise TransientError(
             f"source {file.source}: the database does not answer ({reason}); is it up, and is `dsn` right?"
         ) from error
+
+
+def several_hosts(file: SourceFile) -> bool:
+    """Whether the DSN names several servers, of which one at a time is the primary."""
+    return "," in str(conninfo_to_dict(file.conninfo).get("host", ""))
+
+
+def address(source: psycopg.Connection[Any]) -> tuple[str, int]:
+    """Host and port by which another process finds the server of a session; one behind a socket of this machine is on loopback."""
+    host = source.info.host
+    return host if host and not host.startswith("/") else "127.0.0.1", source.info.port
 
 
 def failure(file: SourceFile, table: str, error: psycopg.Error) -> CdcError:
@@ -139,11 +162,6 @@ def in_recovery(source: psycopg.Connection[Any]) -> bool:
     row = source.execute("SELECT pg_is_in_recovery()").fetchone()
     assert row is not None
     return bool(row[0])
-
-
-def create_slot(source: psycopg.Connection[Any], file: SourceFile) -> None:
-    """Make the source's replication slot."""
-    source.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", [file.slot])
 
 
 def heartbeat(source: psycopg.Connection[Any]) -> None:

@@ -10,19 +10,23 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from cdc.errors import ConfigurationError
+from cdc.key_template import Template
+from cdc.masking import Mask
 
 Target = Literal["clickhouse", "elasticsearch"]
+_SIZE = r"([1-9][0-9]{0,6}) ?(MB|GB|TB)"
 
 
 class TableColumns(BaseModel):
     """What a source file says about the columns of one table.
 
     ``types`` maps a column to what it is kept as instead of its usual type (docs/types.md); ``key`` names the columns of
-    a unique key to use in place of the primary key; ``exclude`` names columns that reach no copy. ``append_only`` says of a
-    table without a key that rows are only inserted into it, and the table truncated.
+    a unique key to use in place of the primary key; ``exclude`` names columns that reach no copy, ``mask`` those of which
+    only a masked value does (`cdc.masking`). ``append_only`` says of a table without a key that rows are only inserted into
+    it, and the table truncated.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -30,13 +34,23 @@ class TableColumns(BaseModel):
     types: dict[str, str] = {}
     key: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    mask: dict[str, str] = {}
     append_only: bool = False
+
+    @field_validator("mask")
+    @classmethod
+    def _known_masks(cls, mask: dict[str, str]) -> dict[str, str]:
+        for text in mask.values():
+            Mask.parse(text)
+        return mask
 
     @model_validator(mode="after")
     def _one_use_each(self) -> "TableColumns":
-        used = [name for name in (*self.types, *self.key) if name in self.exclude]
+        used = [name for name in (*self.types, *self.key, *self.mask) if name in self.exclude]
         if used:
             raise ValueError(f"{', '.join(used)} cannot be excluded and used as well")
+        if masked := [name for name in self.key if name in self.mask]:
+            raise ValueError(f"{', '.join(masked)} of the key cannot be masked")
         if doubled := [name for name in self.key if self.key.count(name) > 1]:
             raise ValueError(f"key names {doubled[0]} twice")
         if self.key and self.append_only:
@@ -47,8 +61,12 @@ class TableColumns(BaseModel):
 class SourceFile(BaseModel):
     """The content of one source file.
 
-    ``tables`` and ``exclude`` are globs over ``schema.table``; ``columns`` is by ``schema.table``; ``documents`` holds
-    trees in PGSync's node format, read by `cdc.documents.trees`.
+    ``tables`` and ``exclude`` are globs over ``schema.table``, and so is ``history``: of these tables every version of a row is kept
+    in ClickHouse (`cdc.sinks.clickhouse.history`). ``columns`` is by ``schema.table``; ``documents`` holds
+    trees in PGSync's node format, read by `cdc.documents.trees`; ``invalidate`` gives by ``schema.table`` the key of the cache
+    entries that a row of it stands in, such as ``product:{product_id}``; ``outbox`` is the prefix of those messages in the log
+    (`pg_logical_emit_message`) that are the application's events; ``slot_limit``, such as ``20GB``, is how much log the slot may
+    keep from being removed before it is given up and the copies are compared anew.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -57,9 +75,36 @@ class SourceFile(BaseModel):
     dsn: str
     tables: tuple[str, ...] = Field(min_length=1)
     exclude: tuple[str, ...] = ()
+    history: tuple[str, ...] = ()
     targets: tuple[Target, ...] = ("clickhouse",)
     documents: tuple[dict[str, Any], ...] = ()
     columns: dict[str, TableColumns] = {}
+    invalidate: dict[str, str] = {}
+    outbox: str | None = Field(default=None, pattern=r"^[a-z][a-z0-9_.]{0,60}$")
+    slot_limit: str | None = None
+
+    @field_validator("invalidate")
+    @classmethod
+    def _templates_of_keys(cls, invalidate: dict[str, str]) -> dict[str, str]:
+        for text in invalidate.values():
+            Template.parse(text)
+        return invalidate
+
+    @field_validator("slot_limit")
+    @classmethod
+    def _a_size(cls, limit: str | None) -> str | None:
+        if limit is not None and not re.fullmatch(_SIZE, limit):
+            raise ValueError("a whole number of MB, GB or TB is wanted, such as 20GB")
+        return limit
+
+    @property
+    def slot_limit_bytes(self) -> int | None:
+        """How many bytes of log the slot may keep; None: as many as the server lets it."""
+        if self.slot_limit is None:
+            return None
+        found = re.fullmatch(_SIZE, self.slot_limit)
+        assert found is not None
+        return int(found[1]) << {"MB": 20, "GB": 30, "TB": 40}[found[2]]
 
     @property
     def conninfo(self) -> str:
@@ -78,6 +123,11 @@ class SourceFile(BaseModel):
             return os.environ[name]
 
         return re.sub(r"\$\{([A-Z0-9_]+)\}", value, self.dsn)
+
+    @property
+    def hashes(self) -> bool:
+        """Whether a column is masked by a hash, which needs the key."""
+        return any("hash" in columns.mask.values() for columns in self.columns.values())
 
     @property
     def slot(self) -> str:

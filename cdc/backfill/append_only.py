@@ -11,7 +11,8 @@ them. The other way around a sink would go on writing rows that are held already
 still do so for a moment: the keeper sweeps once more when they have (`cdc.keeper.floors`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -25,11 +26,11 @@ from cdc.backfill import jobs, rows
 from cdc.backfill.jobs import Backfill
 from cdc.backfill.refused import park_numbered, write_lines
 from cdc.backfill.sweep import sweep, sweep_truncated
-from cdc.catalog import Shape
+from cdc.catalog import Shape, altered
 from cdc.clickhouse import first_line, quote
 from cdc.errors import TransientError
 from cdc.floors import Snapshot
-from cdc.sinks.clickhouse import raw_table, writer
+from cdc.sinks.clickhouse import cluster, raw_table, writer
 from cdc.sinks.clickhouse.writer import Waiting
 from cdc.source_file import SourceFile
 from cdc.types import in_source, mapping
@@ -63,18 +64,24 @@ def copy(
         CdcError: the table's copy is as it was, or lacks rows until it is copied anew.
     """
     staging = staging_table(shape)
-    _run(clickhouse, shape, f"DROP TABLE IF EXISTS {staging} SYNC")
-    _run(clickhouse, shape, f"CREATE TABLE {staging} AS {raw_table.qualified(shape)}")
+    raw = raw_table.qualified(shape)
+    with _exchanging(shape):
+        cluster.make_database(clickhouse, "raw_millrace")
+        cluster.drop(clickhouse, staging)
+        cluster.define(clickhouse, f"CREATE TABLE {staging} AS {raw} {raw_table.engine_of(shape)}", staging, raw)
     snapshot, count = _read(file, shape, job, staging, state, source, clickhouse, progress)
     _end_former_numbers(clickhouse, shape, staging, snapshot, count)
     failpoints.hit("backfill.staged")
     jobs.refuse_void(state, job)
     # Readers that follow `_batch` must not have passed the rows' number before the rows are there.
     batch = engine_state.open_batch(state, writer_name)
-    _run(clickhouse, shape, f"ALTER TABLE {staging} UPDATE _batch = {batch} WHERE 1 SETTINGS mutations_sync = 1")
+    numbered = f"ALTER TABLE {staging} UPDATE _batch = {batch} WHERE 1 SETTINGS mutations_sync = 1"
+    with _exchanging(shape):
+        cluster.change(clickhouse, numbered, staging)
     floors.set_snapshot(state, snapshot)
     failpoints.hit("backfill.snapshot-recorded")
-    _run(clickhouse, shape, f"ALTER TABLE {raw_table.qualified(shape)} REPLACE PARTITION 1 FROM {staging}")
+    with _exchanging(shape):
+        cluster.change(clickhouse, f"ALTER TABLE {raw} REPLACE PARTITION 1 FROM {staging}", raw, staging)
     engine_state.close_batch(state, batch)
     failpoints.hit("backfill.exchanged")
     sweep(clickhouse, state, writer_name, shape, snapshot.version, snapshot.swept)
@@ -82,7 +89,8 @@ def copy(
     dead_letters.supersede_below(state, "clickhouse", shape.source, shape.qualified, job.stamp)
     jobs.finish(state, job)
     failpoints.hit("backfill.copied")
-    _run(clickhouse, shape, f"DROP TABLE IF EXISTS {staging} SYNC")
+    with _exchanging(shape):
+        cluster.drop(clickhouse, staging)
     return count
 
 
@@ -106,6 +114,8 @@ def _read(
         expected = source_database.estimated_rows(reader, shape.schema, shape.table)
         with reader.transaction():
             seen = source_database.begin_snapshot(reader, shape.rows)
+            if altered(reader, [shape]):
+                raise TransientError(f"{shape.topic} was altered while its copy was begun; copy it again")
             after = Version(job.epoch, seen.lsn, 0).pack()
             snapshot = Snapshot(shape.source, shape.qualified, job.stamp, after, seen.xmin, seen.xmax, seen.running)
             statement = raw_table.append_only_copy_insert(shape, staging, snapshot.version)
@@ -146,20 +156,22 @@ def _insert(
 
 def _end_former_numbers(clickhouse: Client, shape: Shape, staging: str, snapshot: Snapshot, count: int) -> None:
     """Tombstones for the numbers that the copy before had beyond this one's, for readers that follow `_batch`; and one for the
-    number 0, as a partition without rows cannot take the place of another."""
+    number 0 wherever rows are, as a partition without rows cannot take the place of another."""
     [[most]] = clickhouse.query(f"SELECT max(_row) FROM {raw_table.qualified(shape)} WHERE _copied = 1").result_rows
     names = ", ".join([*raw_table.APPEND_ONLY_COLUMNS, *raw_table.SERVICE_COLUMNS])
-    _run(
-        clickhouse,
-        shape,
-        f"INSERT INTO {staging} ({names}) SELECT 1, if(number = 0, 0, number + {count}), 0, toUInt128('{snapshot.version}'), 1, "
-        f"now64(6, 'UTC'), now64(6, 'UTC'), 0 FROM numbers({1 + max(int(most) - count, 0)})",
-    )
+    service = f"0, toUInt128('{snapshot.version}'), 1, now64(6, 'UTC'), now64(6, 'UTC'), 0"
+    beyond = max(int(most) - count, 0)
+    with _exchanging(shape):
+        clickhouse.command(
+            f"INSERT INTO {staging} ({names}) SELECT 1, number + {count + 1}, {service} FROM numbers({beyond})"
+        )
+        cluster.change(clickhouse, f"INSERT INTO {staging} ({names}) SELECT 1, 0, {service}", staging)
 
 
-def _run(clickhouse: Client, shape: Shape, statement: str) -> None:
+@contextmanager
+def _exchanging(shape: Shape) -> Iterator[None]:
     try:
-        clickhouse.command(statement)
+        yield
     except (DatabaseError, OperationalError) as error:
         raise TransientError(
             f"{shape.topic}: its copy could not be exchanged, copy it again: {first_line(error)}"

@@ -21,12 +21,14 @@ from cdc import state as engine_state
 from cdc.backfill import append_only, jobs, rows
 from cdc.backfill.chunks import AT_ONCE, copy_statement, still_there
 from cdc.backfill.jobs import Backfill, Chunk, VoidBackfillError
+from cdc.backfill.overtaken import resolve_overtaken
 from cdc.backfill.refused import park, write_lines
 from cdc.backfill.sessions import Sessions
 from cdc.backfill.sweep import rows_below, sweep, sweep_truncated, wait_for_the_stream
-from cdc.catalog import Shape
+from cdc.catalog import Shape, altered
 from cdc.errors import TransientError
-from cdc.sinks.clickhouse import raw_table, writer
+from cdc.shapes import follow
+from cdc.sinks.clickhouse import history, raw_table, writer
 from cdc.source_file import SourceFile
 
 log = logging.getLogger("millrace.backfill")
@@ -53,6 +55,10 @@ class _Rewritten(Exception):
     """Tells a worker's caller to begin the table anew; never leaves this module."""
 
 
+class _Altered(Exception):
+    """Tells a worker's caller that the table is not of the shape that it is copied in; never leaves this module."""
+
+
 def backfill(
     file: SourceFile,
     shapes: list[Shape],
@@ -66,7 +72,8 @@ def backfill(
 ) -> list[Copied]:
     """Copy the tables into ClickHouse, going on with unfinished backfills where there are any.
 
-    One fence serves all tables that start now. A table that is rewritten at the source meanwhile is begun anew. Append-only
+    One fence serves all tables that start now. A table that is rewritten at the source meanwhile is begun anew. One that is altered
+    is copied in its new shape; where that takes a new copy, it is left to the keeper, and is not among what is returned. Append-only
     tables come last, each by itself and always from its beginning.
 
     Args:
@@ -93,15 +100,16 @@ def backfill(
         left = [shape for shape in shapes if not shape.append_only]
         for attempt in range(_MOST_REWRITES if left else 0):
             started = jobs.start(state, source, clickhouse, left, epoch, anew=anew and attempt == 0)
-            copied = _copy(file, started, state_dsn, clickhouse, progress, at_once)
+            copied, moved = _copy(file, started, state_dsn, clickhouse, progress, at_once)
             for shape, job in started:
-                if shape not in copied:
+                if shape not in copied and shape not in moved:
                     log.warning("%s was rewritten at the source while it was copied: it is copied anew", shape.topic)
                     jobs.discard(state, job)
             whole = [(shape, job) for shape, job in started if shape in copied]
             ended = _finish(file, whole, state, source, clickhouse)
             done |= {s.qualified: Copied(s.qualified, copied[s], job.fence, ended[s]) for s, job in whole}
-            left = [shape for shape in left if shape not in copied]
+            left = [shape for shape in left if shape not in copied and shape not in moved]
+            left += _as_followed(file, moved, state, clickhouse)
             if not left:
                 break
         for shape in [each for each in shapes if each.append_only]:
@@ -110,9 +118,9 @@ def backfill(
             count = append_only.copy(file, shape, job, writer_name(shape), state, source, clickhouse, show)
             done[shape.qualified] = Copied(shape.qualified, count, job.fence)
     if not left:
-        return [done[shape.qualified] for shape in shapes]
+        return [done[shape.qualified] for shape in shapes if shape.qualified in done]
     raise TransientError(
-        f"{left[0].topic} was rewritten {_MOST_REWRITES} times while it was copied; copy it in a quieter moment"
+        f"{left[0].topic} was rewritten or altered {_MOST_REWRITES} times while it was copied; copy it in a quieter moment"
     )
 
 
@@ -128,8 +136,10 @@ def _copy(
     clickhouse: Client,
     progress: Progress,
     at_once: int,
-) -> dict[Shape, int]:
-    """Copy every range that is left; rows of each table in all. Tables that were rewritten meanwhile are missing."""
+) -> tuple[dict[Shape, int], set[Shape]]:
+    """Copy every range that is left; rows of each table in all, and the tables that were altered meanwhile. Those are missing
+    among the first, as are tables that were rewritten."""
+    moved: set[Shape] = set()
     copied = {shape: job.rows_done for shape, job in started}
     left = {shape: len(job.chunks) for shape, job in started}
     with Sessions(file, state_dsn) as sessions, ThreadPoolExecutor(at_once, thread_name_prefix="copy") as pool:
@@ -142,9 +152,11 @@ def _copy(
                 shape, job = work[future]
                 try:
                     count = future.result()
-                except _Rewritten:
+                except (_Rewritten, _Altered) as error:
                     worker.give_up(shape)
                     copied.pop(shape, None)
+                    if isinstance(error, _Altered):
+                        moved.add(shape)
                 left[shape] -= 1
                 if shape in copied:
                     copied[shape] += count
@@ -152,7 +164,20 @@ def _copy(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return copied
+    return copied, moved
+
+
+def _as_followed(
+    file: SourceFile, moved: set[Shape], state: psycopg.Connection[Any], clickhouse: Client
+) -> list[Shape]:
+    """The tables that were altered while they were copied, as they are followed now; without those that the keeper copies."""
+    names = {shape.qualified for shape in moved if not shape.staged}  # the keeper begins the others anew
+    if names:
+        follow(file.source, state, clickhouse)
+    tables = [t for t in engine_state.captured_tables(state, file.source) if t.shape.qualified in names]
+    for table in tables:
+        log.warning("%s was altered while it was copied: %s", table.shape.topic, table.parked or "going on")
+    return [table.shape for table in tables if table.parked is None]
 
 
 class _Worker:
@@ -193,6 +218,8 @@ class _Worker:
         count = 0
         with source.transaction():
             name = still_there(source, shape, chunk.blocks)
+            if altered(source, [shape]):  # asked under the lock: it cannot be while the range is read
+                raise _Altered
             if name is None:
                 raise _Rewritten
             try:
@@ -244,6 +271,8 @@ def _finish(
             sweep(clickhouse, state, writer_name(shape), shape, job.stamp)
         sweep_truncated(clickhouse, state, writer_name(shape), shape, job.stamp)
         dead_letters.supersede_below(state, "clickhouse", shape.source, shape.qualified, job.stamp)
+        resolve_overtaken(state, source, clickhouse, shape, job.stamp)
+        history.withdraw_repeated(clickhouse, shape, job.stamp)
         jobs.finish(state, job)
     failpoints.hit("backfill.copied")
     return below

@@ -15,7 +15,7 @@ from cdc.backfill.jobs import Backfill
 from cdc.catalog import Shape
 from cdc.kafka import Kafka
 from cdc.settings import settings
-from cdc.sinks.clickhouse import raw_table, writer
+from cdc.sinks.clickhouse import history, raw_table, writer
 from cdc.sinks.positions import CLICKHOUSE_GROUP
 from cdc.source_file import SourceFile
 from cdc.verify.passed import wait_until_passed
@@ -68,6 +68,8 @@ def sweep(
         lambda batch: raw_table.sweep_insert(shape, stamp, batch, among),
         {},
         patience=patience,
+        log_statement=lambda batch: history.end_statement(shape, stamp, batch, among),
+        log_first=True,
     )
 
 

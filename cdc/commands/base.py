@@ -30,8 +30,8 @@ Tables = Annotated[
 
 
 @contextmanager
-def clear_errors() -> Iterator[None]:
-    """Print the engine's own failures as one line and end with status 2."""
+def clear_errors(command: str = "cdc") -> Iterator[None]:
+    """Print the engine's own failures as one line, begun with the command's name, and end with status 2."""
     try:
         yield
     except CdcError as error:
@@ -40,7 +40,7 @@ def clear_errors() -> Iterator[None]:
         reason = f"a database went away: {' '.join(str(error).split())}"
     else:
         return
-    typer.echo(f"millrace cdc: {reason}", err=True)
+    typer.echo(f"millrace {command}: {reason}", err=True)
     raise typer.Exit(2)
 
 
@@ -50,7 +50,7 @@ def parts(config: CdcSettings) -> Iterator[tuple[psycopg.Connection[Any], Kafka,
     kafka = Kafka(config.kafka_bootstrap)
     try:
         with engine_state.connect(config.millrace_state_dsn) as state:
-            yield state, kafka, clickhouse.connect(config.clickhouse_url, config.clickhouse_cdc_password)
+            yield state, kafka, clickhouse.engine_client(config)
     finally:
         kafka.close()
 

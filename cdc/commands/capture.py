@@ -5,7 +5,7 @@ import typer
 from cdc.commands.base import Files, app, clear_errors, load, parts
 from cdc.commands.progress import copy_progress
 from cdc.connect.apply import apply_plan
-from cdc.connect.plan import make_plan
+from cdc.connect.plan import Plan, make_plan
 from cdc.settings import settings
 
 
@@ -17,6 +17,7 @@ def plan(files: Files = None) -> None:
     for made in plans:
         for line in made.lines() or ["no changes"]:
             typer.echo(f"{made.file.source}: {line}")
+        warn(made)
     if any(made.lines() for made in plans):
         raise typer.Exit(1)
 
@@ -37,3 +38,10 @@ def apply(files: Files = None) -> None:
                 typer.echo(f"{name}: copied {copied.name}, {copied.rows} rows")
             if not made.lines():
                 typer.echo(f"{name}: no changes")
+            warn(made)
+
+
+def warn(made: Plan) -> None:
+    """Say what is no change, but should be known; on standard error."""
+    for warning in made.warnings:
+        typer.echo(f"{made.file.source}: warning: {warning}", err=True)

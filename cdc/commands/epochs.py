@@ -8,6 +8,7 @@ from cdc import state as engine_state
 from cdc.commands.base import app, clear_errors, parts
 from cdc.epochs import raise_epoch
 from cdc.errors import ConfigurationError
+from cdc.line import Break
 from cdc.settings import settings
 
 
@@ -32,5 +33,5 @@ def epoch(
         if file is None:
             names = ", ".join(file.source for file, _ in sources) or "none"
             raise ConfigurationError(f"no source {raise_for} was applied; there are: {names}")
-        now = raise_epoch(file, reason, config, state, kafka, target, typer.echo)
+        now = raise_epoch(file, Break(reason), config, state, kafka, target, typer.echo)
         typer.echo(f"{raise_for}: epoch {now}; the keeper compares its copies and mends them")

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from cdc.commands.base import AsJson, app, clear_errors, console, parts
 from cdc.settings import settings
-from cdc.status import Status, TableStatus, collect
+from cdc.status import Status, TableStatus, collect, problems, size_in_words, state_of
 
 _EVERY = 1.0
 
@@ -43,37 +43,20 @@ def status(
 
 def wrong(found: Status) -> list[str]:
     """What a person should look at, one line each; empty when all flows."""
-    lines = [f"{wait.member} has waited for {wait.seconds:.0f} s: {wait.reason}" for wait in found.waits]
-    for source in found.sources:
-        if source.problem:
-            lines.append(f"{source.source}: {source.problem}")
-        if source.connector != "running":
-            lines.append(f"{source.source}: its connector is not running: {source.connector}")
-        if source.used is not None and source.used >= 0.5:
-            lines.append(f"{source.source}: its slot holds {source.used:.0%} of what the server keeps for it")
-        for table in source.tables:
-            if table.parked:
-                lines.append(f"{table.table} is not followed: {table.parked}")
-            if table.open_letters:
-                lines.append(f"{table.table}: {table.open_letters} changes are parked; `millrace cdc deadletters list`")
-            if table.differing:
-                lines.append(
-                    f"{table.table}: {table.differing} keys differed when it was verified; `millrace cdc repair`"
-                )
-    return lines
+    return [problem.line for problem in problems(found)]
 
 
 def shown(found: Status) -> Group:
     """The status as tables."""
-    sources = Table("source", "epoch", "connector", "slot holds", "unread", "server keeps")
+    sources = Table("source", "epoch", "connector", "slot holds", "unread", "at most")
     for source in found.sources:
         sources.add_row(
             source.source,
             str(source.epoch),
             source.connector,
-            _size(source.retained),
-            _size(source.unread),
-            "no limit" if source.budget is None and source.retained is not None else _size(source.budget),
+            size_in_words(source.retained),
+            size_in_words(source.unread),
+            "no limit" if source.most is None and source.retained is not None else size_in_words(source.most),
         )
     tables = Table("table", "rows", "seconds", "state", "parked", "last verified")
     tables.columns[0].no_wrap = True
@@ -83,22 +66,14 @@ def shown(found: Status) -> Group:
                 table.table.replace(".public.", "."),
                 " / ".join(f"{lag.records:,}" for lag in table.lags),
                 " / ".join(f"{lag.seconds:.1f}" for lag in table.lags),
-                _state(table),
+                state_of(table),
                 str(table.open_letters or ""),
                 _proven(table),
             )
     lines = wrong(found)
-    return Group(sources, tables, "rows and seconds: how far ClickHouse / Elasticsearch are behind the topic", *lines)
-
-
-def _state(table: TableStatus) -> str:
-    if table.parked:
-        return "not followed"
-    if table.copying:
-        return f"copying, {table.copying[0]} of {table.copying[1]} ranges"
-    if table.mend:
-        return "being mended"
-    return "followed" if table.backfilled else "waits for its backfill"
+    return Group(
+        sources, tables, "rows and seconds: how far ClickHouse / Elasticsearch / caches are behind the topic", *lines
+    )
 
 
 def _proven(table: TableStatus) -> str:
@@ -106,14 +81,3 @@ def _proven(table: TableStatus) -> str:
         return "never"
     outcome = "equal" if table.differing == 0 else f"{table.differing} DIFFER"
     return f"{table.proven_at.astimezone():%m-%d %H:%M:%S}, {outcome}"
-
-
-def _size(size: int | None) -> str:
-    if size is None:
-        return "?"
-    value = float(max(size, 0))
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1024 or unit == "GB":
-            return f"{value:.0f} {unit}"
-        value /= 1024
-    raise AssertionError

@@ -8,23 +8,22 @@ import httpx
 from cdc.errors import PermanentError, TransientError
 
 _STOP_PATIENCE = 30.0
+_BUSY_PATIENCE = 15.0
 _POLL = 0.1
+_CAUSE = "Caused by: "
 
 
 class ConnectClient:
     """A client for one Connect cluster. Every call raises `TransientError` while Connect is down or rebalancing."""
 
-    def __init__(self, url: str) -> None:
-        self._http = httpx.Client(base_url=url, timeout=30)
+    def __init__(self, url: str, timeout: float = 30) -> None:
+        # reading the certificates of the world takes 30 ms of a core: only where they are asked for
+        self._http = httpx.Client(base_url=url, timeout=timeout, verify=url.startswith("https:"))
         self._url = url
 
     def close(self) -> None:
         """End the connections."""
         self._http.close()
-
-    def connectors(self) -> list[str]:
-        """Names of all connectors."""
-        return list(self._call("GET", "/connectors"))
 
     def config(self, name: str) -> dict[str, str] | None:
         """The configuration of a connector, or None when there is no such connector."""
@@ -52,6 +51,11 @@ class ConnectClient:
                 raise TransientError(f"connector {name} did not stop within {_STOP_PATIENCE:g} s; try again")
             time.sleep(_POLL)  # Connect offers no notification
 
+    def stopped(self, name: str) -> bool:
+        """Whether there is such a connector, and it was stopped."""
+        status = self._call("GET", f"/connectors/{name}/status", missing_ok=True)
+        return status is not None and status["connector"]["state"] == "STOPPED"
+
     def resume(self, name: str) -> None:
         """Let a stopped connector go on."""
         self._call("PUT", f"/connectors/{name}/resume")
@@ -67,13 +71,13 @@ class ConnectClient:
         return max(positions, default=None)
 
     def failures(self, name: str) -> list[str]:
-        """First lines of what the connector's failed parts (itself, its tasks) died of; empty when none failed."""
-        status = self._call("GET", f"/connectors/{name}/status", missing_ok=True) or {
-            "connector": {"state": "NONE"},
-            "tasks": [],
-        }
-        parts = [status["connector"], *status["tasks"]]
-        return [part.get("trace", "no reason given").splitlines()[0] for part in parts if part["state"] == "FAILED"]
+        """What the connector's failed parts (itself, its tasks) died of, a line each; empty when none failed."""
+        return _failures(self._call("GET", f"/connectors/{name}/status", missing_ok=True))
+
+    def all_failures(self) -> dict[str, list[str]]:
+        """`failures` of every connector, asked at once."""
+        found = self._call("GET", "/connectors?expand=status")
+        return {name: _failures(connector.get("status")) for name, connector in found.items()}
 
     def running(self, name: str) -> bool:
         """Whether the connector and at least one task run, and nothing else is wrong with it."""
@@ -89,12 +93,17 @@ class ConnectClient:
         self._call("POST", f"/connectors/{name}/restart?includeTasks=true&onlyFailed=true")
 
     def _call(self, method: str, path: str, *, json: Any = None, missing_ok: bool = False) -> Any:
-        try:
-            answer = self._http.request(method, path, json=json)
-        except httpx.HTTPError as error:
-            raise TransientError(
-                f"Kafka Connect at {self._url} does not answer ({error}); is it up? `millrace status`"
-            ) from error
+        deadline = time.monotonic() + _BUSY_PATIENCE
+        while True:
+            try:
+                answer = self._http.request(method, path, json=json)
+            except httpx.HTTPError as error:
+                raise TransientError(
+                    f"Kafka Connect at {self._url} does not answer ({error}); is it up? `millrace status`"
+                ) from error
+            if answer.status_code != 409 or time.monotonic() > deadline:
+                break
+            time.sleep(_POLL)  # another change has not gone round yet; Connect offers no notification
         if answer.status_code == 404 and missing_ok:
             return None
         if answer.status_code in (409, 500, 503):
@@ -102,3 +111,20 @@ class ConnectClient:
         if answer.is_error:
             raise PermanentError(f"Kafka Connect refused {method} {path}: {answer.text[:500]}")
         return answer.json() if answer.content else None
+
+
+def _failures(status: dict[str, Any] | None) -> list[str]:
+    if status is None:
+        return []
+    parts = [status["connector"], *status["tasks"]]
+    return [in_a_line(part.get("trace", "")) for part in parts if part["state"] == "FAILED"]
+
+
+def in_a_line(trace: str) -> str:
+    """What a Java trace says, with its innermost cause where that says something else: the first line alone is often Connect's own."""
+    lines = trace.splitlines()
+    if not lines:
+        return "no reason given"
+    causes = [line.strip().removeprefix(_CAUSE) for line in lines if line.strip().startswith(_CAUSE)]
+    cause = causes[-1] if causes else ""
+    return lines[0] if not cause or cause in lines[0] else f"{lines[0]} ({cause})"

@@ -38,16 +38,15 @@ class Guard:
         """Look once a second until `stop`."""
         while not self._stopping.wait(_EVERY):
             try:
-                for name in self._connect.connectors():
-                    self._look_after(name)
+                for name, failures in self._connect.all_failures().items():
+                    self._look_after(name, failures)
                 self.last_problem = None
             except CdcError as error:
                 if str(error) != self.last_problem:
                     log.warning("%s", error)
                 self.last_problem = str(error)
 
-    def _look_after(self, name: str) -> None:
-        failures = self._connect.failures(name)
+    def _look_after(self, name: str, failures: list[str]) -> None:
         now = time.monotonic()
         if not failures:
             if now - self._next_try.get(name, now) > _FORGIVEN_AFTER:

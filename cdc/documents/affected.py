@@ -30,11 +30,13 @@ class Change(NamedTuple):
 class Affected:
     """What a set of changes concerns: root keys that are known, rows whose roots must be looked up, trees to rebuild.
 
-    `roots` is by index name; `lookups` by (index name, number of the path in `Tree.paths`).
+    `roots` is by index name; `lookups` by (index name, number of the path in `Tree.paths`); `handed`, by index name, are roots
+    that another member has found and handed over to this one.
     """
 
     roots: dict[str, set[Key]] = field(default_factory=lambda: defaultdict(set))
     lookups: dict[tuple[str, int], set[Key]] = field(default_factory=lambda: defaultdict(set))
+    handed: dict[str, set[Key]] = field(default_factory=lambda: defaultdict(set))
     rebuild: set[str] = field(default_factory=set)
 
 
@@ -66,9 +68,9 @@ class Resolver:
         """The topics of all tables in any tree."""
         return sorted(self._places)
 
-    def affected(self, changes: Iterable[Change]) -> Affected:
-        """The documents concerned by any of the changes, each once."""
-        found = Affected()
+    def affected(self, changes: Iterable[Change], found: Affected | None = None) -> Affected:
+        """The documents concerned by any of the changes, each once; added to what was found before."""
+        found = found or Affected()
         for change in changes:
             for tree, number, path, columns in self._places[change.topic]:
                 if change.operation == "t":

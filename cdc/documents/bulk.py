@@ -3,6 +3,7 @@
 An item refused because a newer version is there counts as done. An item the cluster has no room for now is handed back,
 to be read and written anew. Any other refusal is handed back with its reason, for the caller to park: nothing is skipped.
 Writes go to the alias only and require it, so that a missing index is an error and never one that Elasticsearch makes up.
+Elasticsearch does make one up for a deletion under an external version, alias required or not: before these it is asked.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,7 @@ import orjson
 from elastic_transport import TransportError
 from elasticsearch import ApiError, Elasticsearch
 
-from cdc.documents.index import reason_of, unreachable
+from cdc.documents.failures import reason_of, unreachable
 from cdc.documents.reading import Reading
 from cdc.errors import PermanentError
 
@@ -43,6 +44,8 @@ def write(client: Elasticsearch, index: str, reading: Reading) -> Written:
     written = Written()
     for request in _requests(reading):
         try:
+            if _deletes(request) and not client.indices.exists_alias(name=index):
+                raise _without_alias(index)
             answer = client.bulk(
                 index=index,
                 operations=cast(Sequence[dict[str, Any]], request),  # the client sends bytes as they are
@@ -74,11 +77,19 @@ def _count(written: Written, index: str, action: str, outcome: dict[str, Any]) -
     elif status in (200, 201):
         written.indexed += 1
     elif outcome["error"]["type"] == "index_not_found_exception":
-        raise PermanentError(
-            f"index {index}: there is no such alias; run `millrace cdc apply`, then `millrace cdc backfill`"
-        )
+        raise _without_alias(index)
     else:
         written.refused[outcome["_id"]] = f"{status} {reason_of({'error': outcome['error']})}"
+
+
+def _deletes(request: Sequence[bytes]) -> bool:
+    return any(line.startswith(b'{"delete":') for line in request)
+
+
+def _without_alias(index: str) -> PermanentError:
+    return PermanentError(
+        f"index {index}: there is no such alias; run `millrace cdc apply`, then `millrace cdc backfill`"
+    )
 
 
 def _requests(reading: Reading) -> Iterator[Sequence[bytes]]:

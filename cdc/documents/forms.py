@@ -6,7 +6,7 @@ are refused: a misspelt `transform` must not become a document without it.
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from cdc.errors import ConfigurationError
 
@@ -22,20 +22,53 @@ class ForeignKeyForm(_Form):
     child: tuple[str, ...] = Field(min_length=1)
 
 
+class ThroughForm(_Form):
+    """A table of links between a node and its parent; written as its bare name where one foreign key leads to each side.
+    `foreign_key` pairs its columns with those of the table before it, its own being `child`."""
+
+    table: str
+    schema_name: str | None = Field(default=None, alias="schema")
+    foreign_key: ForeignKeyForm | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        return {"table": value} if isinstance(value, str) else value
+
+
 class RelationshipForm(_Form):
-    """How many rows of the node belong to one row of its parent, and whether each is an object or one bare value."""
+    """How many rows of the node belong to one row of its parent, and whether each is an object or one bare value.
+    `through_tables` are the tables of links between the two, from the parent on."""
 
     type: Literal["one_to_one", "one_to_many"]
     variant: Literal["object", "scalar"] = "object"
     foreign_key: ForeignKeyForm | None = None
+    through_tables: tuple[ThroughForm, ...] = ()
+
+
+class ConcatForm(_Form):
+    """Columns whose texts are joined by `delimiter` into the field `destination`; a NULL is left out."""
+
+    columns: tuple[str, ...] = Field(min_length=1)
+    destination: str
+    delimiter: str = ""
 
 
 class TransformForm(_Form):
     """Changes of single columns: `rename` {column: field}; `cents` {column: field} turns an amount of money into an
-    integer number of hundredths under another name, so that no search engine rounds it."""
+    integer number of hundredths under another name, so that no search engine rounds it; `fold` {column: field} shows the
+    column a second time in lower case and without accents, so that it is found however it is typed; `concat` (one, or a
+    list of them) shows several columns as one text."""
 
     rename: dict[str, str] = {}
     cents: dict[str, str] = {}
+    fold: dict[str, str] = {}
+    concat: tuple[ConcatForm, ...] = ()
+
+    @field_validator("concat", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        return [value] if isinstance(value, dict) else value
 
 
 class NodeForm(_Form):

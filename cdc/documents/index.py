@@ -1,22 +1,27 @@
-"""The target: one Elasticsearch index per tree behind an alias; made, looked at, removed. `cdc.documents.bulk` writes.
+"""The target: one Elasticsearch index per tree; made, looked at, removed. `cdc.documents.bulk` writes.
 
-An index says of itself, in its mapping's `_meta`, which form of the tree it takes and which it holds in full: the note
-goes when the index goes, so a new and empty index is never taken for a loaded one.
+Readers know the index by an alias of the tree's name. Documents are written to another alias, which names the very form
+of the tree that they have. A form that the index cannot take (another type or analysis of a field) gets a new index, which
+is loaded while readers stay with the one before, and takes its place, in one step, when it holds every document. A writer of
+the form before finds its alias until then, and never writes into the new index.
+
+An index says of itself, in its mapping's `_meta`, which form of the tree it holds in full and which settings it was made
+with: the note goes when the index goes, so a new and empty index is never taken for a loaded one.
 """
 
-from collections.abc import Iterator, Sequence
 from typing import Any
 
-from elastic_transport import ConnectionError as TransportConnectionError
 from elastic_transport import TransportError
 from elasticsearch import ApiError, BadRequestError, Elasticsearch
 
+from cdc.documents import aliases
+from cdc.documents.aliases import LOADED, SETTINGS, SOURCE
+from cdc.documents.failures import reason_of, unreachable
 from cdc.documents.trees import Tree
 from cdc.errors import ConfigurationError, TransientError
 
 # The larger part of the time from a commit to a found document; shorter would make many small segments.
 REFRESH_INTERVAL = "200ms"
-PREPARED, LOADED = "prepared", "loaded"  # notes in the index: the form of the tree that it takes, and holds in full
 
 
 def connect(url: str) -> Elasticsearch:
@@ -25,26 +30,26 @@ def connect(url: str) -> Elasticsearch:
 
 
 def prepare(client: Elasticsearch, tree: Tree, retention_hours: int) -> None:
-    """Create the tree's index and alias, or add new fields to the mapping of those that are there.
+    """Make an index that takes the tree's documents: the one that is there with new fields, where that is enough, else a
+    new one.
 
     A deleted document's version is remembered for the topics' retention, as long as an old change can still arrive; but
     a clean restart of Elasticsearch forgets it (a crash does not). That is harmless: a late change is read anew, and a
     reading that was on its way to the server when it stopped never arrived.
 
     Raises:
-        ConfigurationError: Elasticsearch refuses the mapping or the settings.
+        ConfigurationError: Elasticsearch refuses the mapping or the settings, or something else has the index's name.
         TransientError: Elasticsearch does not answer.
     """
-    settings = {"number_of_replicas": 0, "refresh_interval": REFRESH_INTERVAL, "gc_deletes": f"{retention_hours}h"}
     try:
-        notes = _notes(client, tree)
-        if notes is None:
-            mappings = {"dynamic": "strict", "properties": tree.mapping, "_meta": {PREPARED: tree.digest}}
-            client.indices.create(
-                index=f"{tree.index}-1", aliases={tree.index: {}}, mappings=mappings, settings=settings | tree.settings
-            )
-        elif notes.get(PREPARED) != tree.digest:
-            client.indices.put_mapping(index=tree.index, properties=tree.mapping, meta=notes | {PREPARED: tree.digest})
+        if is_prepared(client, tree):
+            return
+        if other := aliases.in_use(client, tree):
+            raise aliases.name_in_use(tree, other)
+        there = aliases.behind(client, tree.index)
+        if there and _adapted(client, tree, there):
+            return
+        _create(client, tree, _vacant(client, tree, there), retention_hours, *([] if there else [tree.index]))
     except BadRequestError as error:
         if error.error != "resource_already_exists_exception":
             reason = reason_of(error.info)
@@ -55,105 +60,106 @@ def prepare(client: Elasticsearch, tree: Tree, retention_hours: int) -> None:
         raise unreachable(error) from error
 
 
+def _create(client: Elasticsearch, tree: Tree, name: str, retention_hours: int, *also: str) -> None:
+    settings = {"number_of_replicas": 0, "refresh_interval": REFRESH_INTERVAL, "gc_deletes": f"{retention_hours}h"}
+    answer = client.indices.create(
+        index=name,
+        aliases={alias: {} for alias in (*also, tree.written, aliases.alone(name))},
+        mappings={"dynamic": "strict", "properties": tree.mapping, "_meta": _first_notes(tree)},
+        settings=settings | tree.settings,
+    )
+    if not answer["acknowledged"]:
+        raise TransientError(f"index {name}: not every node of Elasticsearch knows of it in time; try again")
+
+
+def _adapted(client: Elasticsearch, tree: Tree, there: str) -> bool:
+    """Whether the index that is there now takes the tree's documents as well."""
+    notes = aliases.notes_of(client, there)
+    if notes.get(SETTINGS, {}) != tree.settings:
+        return False
+    try:
+        client.indices.put_mapping(index=there, properties=tree.mapping, meta=notes | _first_notes(tree))
+    except BadRequestError:
+        return False  # a new index says whether the mapping is wrong, or only other than this one's
+    kept = (tree.index, aliases.alone(there))
+    before = [name for name in client.indices.get_alias(index=there)[there]["aliases"] if name not in kept]
+    client.indices.update_aliases(
+        actions=[{"add": {"index": there, "alias": tree.written}}]
+        + [{"remove": {"index": there, "alias": name}} for name in before]
+    )
+    return True
+
+
+def _vacant(client: Elasticsearch, tree: Tree, there: str | None) -> str:
+    """A name for a new index, once those that were begun and never took the place of the one that is there are gone."""
+    for name in aliases.ours(client, tree):
+        if name != there:
+            client.indices.delete(index=name)
+    return f"{tree.index}-{1 if there is None else aliases.number(there) + 1}"
+
+
+def _first_notes(tree: Tree) -> dict[str, Any]:
+    return {SETTINGS: tree.settings, SOURCE: tree.source}
+
+
 def is_prepared(client: Elasticsearch, tree: Tree) -> bool:
-    """Whether the index is there and takes the documents of this form of the tree."""
-    return _noted(client, tree).get(PREPARED) == tree.digest
+    """Whether an index is there that takes the documents of this form of the tree."""
+    try:
+        return bool(client.indices.exists_alias(name=tree.written))
+    except (ApiError, TransportError) as error:
+        raise unreachable(error) from error
 
 
 def is_loaded(client: Elasticsearch, tree: Tree) -> bool:
-    """Whether every root has been written once in this form of the tree."""
-    return _noted(client, tree).get(LOADED) == tree.digest
+    """Whether readers see an index to which every root has been written once in this form of the tree."""
+    try:
+        there = aliases.behind(client, tree.index)
+        return there is not None and aliases.notes_of(client, there).get(LOADED) == tree.digest
+    except (ApiError, TransportError) as error:
+        raise unreachable(error) from error
 
 
 def mark_loaded(client: Elasticsearch, tree: Tree) -> None:
-    """Note in the index itself that every root has been written to it; the note goes when the index goes."""
+    """Note in the index itself that every root has been written to it, and give it to readers in place of another."""
     try:
-        client.indices.put_mapping(index=tree.index, meta={PREPARED: tree.digest, LOADED: tree.digest})
+        loaded, there = aliases.current(client, tree), aliases.behind(client, tree.index)
+        note_loaded(client, tree, loaded)
+        if there != loaded:
+            gone = [] if there is None else [{"remove_index": {"index": there}}]
+            client.indices.update_aliases(actions=[{"add": {"index": loaded, "alias": tree.index}}, *gone])
+    except (ApiError, TransportError) as error:
+        raise unreachable(error) from error
+
+
+def note_loaded(client: Elasticsearch, tree: Tree, name: str) -> None:
+    """Note in an index that every root has been written to it, and let searches see them all."""
+    client.indices.refresh(index=name)
+    client.indices.put_mapping(index=name, meta=aliases.notes_of(client, name) | {LOADED: tree.digest})
+
+
+def beside(client: Elasticsearch, tree: Tree, retention_hours: int) -> str:
+    """Make one more index of the same form, which changes reach from now on, beside the readers'; its name."""
+    try:
+        numbers = [aliases.number(name) for name in aliases.ours(client, tree)]
+        name = f"{tree.index}-{max(numbers, default=0) + 1}"
+        _create(client, tree, name, retention_hours)
+    except (ApiError, TransportError) as error:
+        raise unreachable(error) from error
+    return name
+
+
+def name_alone(client: Elasticsearch, name: str) -> None:
+    """Give an index that was made before indexes had one the alias of its own."""
+    try:
+        client.indices.put_alias(index=name, name=aliases.alone(name))
     except (ApiError, TransportError) as error:
         raise unreachable(error) from error
 
 
 def remove(client: Elasticsearch, tree: Tree) -> None:
-    """Delete the index behind the alias, if there is one."""
+    """Delete the tree's indexes, if there are any."""
     try:
-        if client.indices.exists_alias(name=tree.index):
-            client.indices.delete(index=",".join(client.indices.get_alias(name=tree.index)))
+        if names := aliases.ours(client, tree):
+            client.indices.delete(index=",".join(names))
     except (ApiError, TransportError) as error:
         raise unreachable(error) from error
-
-
-def _noted(client: Elasticsearch, tree: Tree) -> dict[str, Any]:
-    try:
-        return _notes(client, tree) or {}
-    except (ApiError, TransportError) as error:
-        raise unreachable(error) from error
-
-
-def _notes(client: Elasticsearch, tree: Tree) -> dict[str, Any] | None:
-    """What the index says of itself; None when there is none behind the alias."""
-    if not client.indices.exists_alias(name=tree.index):
-        return None
-    [found] = client.indices.get_mapping(index=tree.index).values()
-    return dict(found["mappings"].get("_meta", {}))
-
-
-def identifiers(client: Elasticsearch, index: str, at_once: int = 5000) -> Iterator[list[str]]:
-    """The ids of all documents of the index as of now, some thousand at a time."""
-    try:
-        client.indices.refresh(index=index)
-        point = client.open_point_in_time(index=index, keep_alive="5m")["id"]
-        try:
-            after = None
-            while hits := _page(client, point, after, at_once):
-                yield [hit["_id"] for hit in hits]
-                after = hits[-1]["sort"]
-        finally:
-            client.close_point_in_time(id=point)
-    except (ApiError, TransportError) as error:
-        raise unreachable(error) from error
-
-
-def _page(client: Elasticsearch, point: str, after: Any, size: int) -> list[dict[str, Any]]:
-    answer = client.search(
-        pit={"id": point, "keep_alive": "5m"},
-        sort=[{"_shard_doc": "asc"}],
-        search_after=after,
-        size=size,
-        source=False,
-        track_total_hits=False,
-    )
-    return list(answer["hits"]["hits"])
-
-
-def bodies(client: Elasticsearch, index: str, ids: Sequence[str]) -> dict[str, Any]:
-    """The documents with these ids that are there, refreshed or not."""
-    try:
-        answer = client.mget(index=index, ids=list(ids))
-    except (ApiError, TransportError) as error:
-        raise unreachable(error) from error
-    return {document["_id"]: document["_source"] for document in answer["docs"] if document.get("found")}
-
-
-def highest_version(client: Elasticsearch, index: str, ids: Sequence[str]) -> int:
-    """The highest version of the documents with these ids that are there; 0 when none is."""
-    try:
-        answer = client.mget(index=index, ids=list(ids), source=False)
-    except (ApiError, TransportError) as error:
-        raise unreachable(error) from error
-    return max((document["_version"] for document in answer["docs"] if document.get("found")), default=0)
-
-
-def reason_of(info: Any) -> str:
-    """Elasticsearch's own words for an error, with its cause, in one line."""
-    error = info.get("error", info) if isinstance(info, dict) else info
-    if not isinstance(error, dict):
-        return str(error)[:500]
-    cause = error.get("caused_by", {}).get("reason", "")
-    return f"{error.get('type')}: {error.get('reason')}{f' ({cause})' if cause else ''}"[:500]
-
-
-def unreachable(error: ApiError | TransportError) -> TransientError:
-    """The failure of a request that may succeed later."""
-    if isinstance(error, TransportConnectionError):
-        return TransientError("Elasticsearch does not answer; is it up? `millrace status`")
-    return TransientError(f"Elasticsearch cannot take the request now: {str(error)[:300]}")

@@ -22,6 +22,7 @@ class DocumentLetters:
         self._source = source
         self._lock = threading.Lock()
         self._open: dict[tuple[str, str], set[str]] = {}
+        self._revision = -1
         self.refresh()
 
     def close(self) -> None:
@@ -31,7 +32,11 @@ class DocumentLetters:
     def refresh(self) -> None:
         """Learn what others have parked and resolved."""
         with self._lock:
-            self._open = dead_letters.open_keys(self._state, TARGET)
+            self._refresh()
+
+    def _refresh(self) -> None:
+        self._revision = state.revision(self._state)  # before the rest: that is not older
+        self._open = dead_letters.open_keys(self._state, TARGET)
 
     def park(self, index: str, version: int, refused: Mapping[str, tuple[str, str | None]]) -> None:
         """Keep refused documents: id -> (reason, body); durable on return.
@@ -67,6 +72,8 @@ class DocumentLetters:
     def written(self, index: str, version: int, identifiers: Collection[str]) -> None:
         """Resolve what is parked of documents that were taken at this version."""
         with self._lock:
+            if state.revision(self._state) != self._revision:
+                self._refresh()
             parked = self._open.get((self._source, index))
             if parked and (taken := parked.intersection(identifiers)):
                 written = [(identifier, version) for identifier in taken]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from elasticsearch import Elasticsearch
 
-from cdc.documents import index
+from cdc.documents import contents
 from cdc.documents.reading import Key, Reader, root_key
 from cdc.documents.trees import Tree
 from cdc.documents.writer import Writer
@@ -36,10 +36,10 @@ def rebuild(
     return done
 
 
-def orphans(reader: Reader, client: Elasticsearch, tree: Tree) -> Iterator[list[Key]]:
-    """Keys of documents in the index that have no root in the source, some thousand at a time."""
+def orphans(reader: Reader, client: Elasticsearch, tree: Tree, name: str = "") -> Iterator[list[Key]]:
+    """Keys of documents in the named index (in any of the tree's) that have no root in the source, some thousand at a time."""
     width = len(tree.root.shape.key)
-    for identifiers in index.identifiers(client, tree.index):
+    for identifiers in contents.identifiers(client, name or tree.written):
         keys = [root_key(identifier, width) for identifier in identifiers]
         there = reader.existing(tree, keys)
         if gone := [key for key in keys if key not in there]:

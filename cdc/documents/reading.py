@@ -18,6 +18,7 @@ import psycopg
 
 from cdc import source_database
 from cdc.documents import sql
+from cdc.documents.folding import folded
 from cdc.documents.trees import Node, Tree
 from cdc.errors import PermanentError, TransientError
 from cdc.source_file import SourceFile
@@ -50,6 +51,12 @@ def document_id(key: Key) -> str:
 def root_key(identifier: str, columns: int) -> Key:
     """The inverse of `document_id`, for a key of so many columns."""
     return (identifier,) if columns == 1 else tuple(orjson.loads(identifier))
+
+
+def _documents(tree: Tree, rows: Sequence[Any]) -> Iterator[tuple[str, str | None]]:
+    folds = tree.folds
+    for *key, body in rows:
+        yield document_id(tuple(key)), folded(body) if folds and body is not None else body
 
 
 class Reader:
@@ -90,12 +97,12 @@ class Reader:
         rows = self._ask(sql.read_bodies(tree), [list(column) for column in zip(*keys, strict=True)])
         if not self._ask(_FLUSHED)[0][0]:
             self._ask(_MESSAGE)  # its commit flushes the log beyond all that the snapshot could see
-        return Reading(version, [(document_id(row[:-1]), row[-1]) for row in rows])
+        return Reading(version, list(_documents(tree, rows)))
 
     def peek(self, tree: Tree, keys: Collection[Key]) -> dict[str, str | None]:
         """The documents as they are now, for comparison only: no version, no promise of durability."""
         rows = self._ask(sql.read_bodies(tree), [list(column) for column in zip(*keys, strict=True)])
-        return {document_id(row[:-1]): row[-1] for row in rows}
+        return dict(_documents(tree, rows))
 
     def existing(self, tree: Tree, keys: Collection[Key]) -> set[Key]:
         """Those of the keys that have a row in the root table."""
@@ -137,7 +144,7 @@ class Reader:
                 connection.close()
                 raise PermanentError(
                     f"source {self._source.source} is another database than the one applied (restored or failed over):"
-                    " raise the epoch with `millrace cdc epoch`"
+                    " the keeper raises its epoch and mends the copies; `millrace cdc epoch` shows it"
                 )
             self._connection = connection
         return self._connection

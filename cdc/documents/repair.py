@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from elasticsearch import Elasticsearch
 
-from cdc.documents import index, loading
+from cdc.documents import aliases, contents, loading
 from cdc.documents.reading import EPOCH_SHIFT, Reader, root_key
 from cdc.documents.trees import Tree
 from cdc.documents.verify import DOCUMENTS_AT_ONCE, Comparison, DocumentProof, Passed, compare, compare_again
@@ -32,34 +32,51 @@ class MendedDocuments:
 
 def repair(
     writer: Writer, reader: Reader, client: Elasticsearch, tree: Tree, source: SourceState, passed: Passed
-) -> MendedDocuments:
-    """Verify the documents of a tree and mend those that differ.
+) -> list[MendedDocuments]:
+    """Verify the documents of a tree in each index that holds them all, and mend those that differ.
 
     Raises:
         PermanentError: the index holds versions that the source cannot have given: the epoch must be raised first.
         CdcError: as `Writer.write` and `cdc.documents.verify.compare`.
     """
-    found = compare(reader, client, tree, passed)
+    here, *others = aliases.complete(client, tree)
+    return [
+        _mend(writer, reader, client, tree, source, passed, name, "" if name == here else name)
+        for name in (here, *others)
+    ]
+
+
+def _mend(
+    writer: Writer,
+    reader: Reader,
+    client: Elasticsearch,
+    tree: Tree,
+    source: SourceState,
+    passed: Passed,
+    name: str,
+    shown: str,
+) -> MendedDocuments:
+    found = compare(reader, client, tree, passed, name=name)
     if not found.differing:
-        return MendedDocuments(found.proof(tree))
-    _refuse_missed_epoch(reader, client, tree, source, found)
+        return MendedDocuments(found.proof(tree, shown))
+    _refuse_missed_epoch(reader, client, tree, source, found, name)
     if many := len(found.differing) > max(FEW, SHARE * found.rows):
         loading.rebuild(writer, reader, client, tree)
-        mended = compare(reader, client, tree, passed)
+        mended = compare(reader, client, tree, passed, name=name)
     else:
         width = len(tree.root.shape.key)
         writer.write(tree, [root_key(identifier, width) for identifier in sorted(found.differing)])
-        mended = compare_again(reader, client, tree, found, passed)
+        mended = compare_again(reader, client, tree, found, passed, name=name)
     parked = writer.letters.parked(tree.index)
-    return MendedDocuments(mended.without(parked).proof(tree), len(found.differing), many)
+    return MendedDocuments(mended.without(parked).proof(tree, shown), len(found.differing), many)
 
 
 def _refuse_missed_epoch(
-    reader: Reader, client: Elasticsearch, tree: Tree, source: SourceState, found: Comparison
+    reader: Reader, client: Elasticsearch, tree: Tree, source: SourceState, found: Comparison, name: str
 ) -> None:
     identifiers = sorted(found.differing)
     highest = max(
-        index.highest_version(client, tree.index, identifiers[start : start + DOCUMENTS_AT_ONCE])
+        contents.highest_version(client, name, identifiers[start : start + DOCUMENTS_AT_ONCE])
         for start in range(0, len(identifiers), DOCUMENTS_AT_ONCE)
     )
     here = reader.position()

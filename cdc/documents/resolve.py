@@ -6,50 +6,20 @@ would fail on the first second row.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 
 from cdc.catalog import Column, Shape, read_shapes
-from cdc.documents.forms import ForeignKeyForm, NodeForm, TreeForm, parse
+from cdc.documents.constraints import Constraints, read_constraints
+from cdc.documents.forms import ForeignKeyForm, NodeForm, RelationshipForm, TreeForm, parse
 from cdc.documents.trees import Field, Link, Node, Tree
 from cdc.errors import ConfigurationError
 from cdc.source_file import SourceFile
 
 # Values of these types read the same in a change event as in PostgreSQL's own input: a root is found by them.
 LINK_TYPES = frozenset({"int2", "int4", "int8", "uuid", "text", "varchar", "bpchar"})
-
-
-@dataclass(frozen=True)
-class Constraints:
-    """What the catalog says about links: foreign keys (holder, its columns, target, its columns) and unique indexes."""
-
-    foreign_keys: tuple[tuple[str, tuple[str, ...], str, tuple[str, ...]], ...]
-    unique: dict[str, tuple[frozenset[str], ...]]
-
-
-_NAMES = """ARRAY(SELECT a.attname::text FROM unnest({keys}) WITH ORDINALITY AS k (attnum, n)
- JOIN pg_attribute a ON a.attrelid = {table} AND a.attnum = k.attnum ORDER BY k.n)"""
-_TABLE = """(SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
- WHERE c.oid = {})"""
-_FOREIGN_KEYS = f"""
-SELECT {_TABLE.format("f.conrelid")}, {_NAMES.format(keys="f.conkey", table="f.conrelid")},
-       {_TABLE.format("f.confrelid")}, {_NAMES.format(keys="f.confkey", table="f.confrelid")}
-FROM pg_constraint f WHERE f.contype = 'f' AND f.conparentid = 0"""
-_UNIQUE = f"""
-SELECT {_TABLE.format("i.indrelid")}, {_NAMES.format(keys="i.indkey::int2[]", table="i.indrelid")}
-FROM pg_index i JOIN pg_class t ON t.oid = i.indrelid
-WHERE i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL AND t.relkind IN ('r', 'p')"""
-
-
-def read_constraints(connection: psycopg.Connection[Any]) -> Constraints:
-    """The foreign keys and unique indexes of the whole database."""
-    keys = tuple((a, tuple(b), c, tuple(d)) for a, b, c, d in connection.execute(_FOREIGN_KEYS).fetchall())
-    unique: dict[str, tuple[frozenset[str], ...]] = {}
-    for table, columns in connection.execute(_UNIQUE).fetchall():
-        unique[table] = (*unique.get(table, ()), frozenset(columns))
-    return Constraints(keys, unique)
+FOLDED_TYPES = frozenset({"text", "varchar", "_text"})
 
 
 def load_trees(source: SourceFile, connection: psycopg.Connection[Any]) -> tuple[Tree, ...]:
@@ -86,23 +56,15 @@ class _Resolver:
         return self._node(form.nodes, None, form.mapping)
 
     def _node(self, form: NodeForm, parent: Shape | None, mapping: dict[str, dict[str, Any]]) -> Node:
-        shape = self._shapes.get(f"{form.schema_name}.{form.table}")
-        if shape is None:
-            raise self._refused(form.table, f"there is no table {form.schema_name}.{form.table} in the source")
-        if not shape.key:
-            raise self._refused(form.table, "it has no primary key, which documents are found and ordered by")
-        link, many, scalar = None, False, False
+        shape = self._shape(form.schema_name, form.table)
+        many, scalar, ties = False, False, list[tuple[Shape, Link]]()
         if parent is not None:
             if form.relationship is None:
                 raise self._refused(form.table, "a child needs `relationship: {type: one_to_one | one_to_many}`")
             many, scalar = form.relationship.type == "one_to_many", form.relationship.variant == "scalar"
-            link = self._link(form, parent, shape, form.relationship.foreign_key)
-            if not many and not self._at_most_one(shape, link):
-                raise self._refused(
-                    form.table,
-                    f"one_to_one needs a unique index on ({', '.join(link.child)}); say one_to_many or add the index",
-                )
-        self._linkable(shape, link.child if link else shape.key)
+            ties = self._ties(form, form.relationship, parent, shape)
+        else:
+            self._linkable(shape, shape.key)
         fields = self._fields(form, shape)
         if scalar and (len(fields) != 1 or form.children):
             raise self._refused(form.table, "variant scalar shows exactly one column and has no children")
@@ -110,18 +72,50 @@ class _Resolver:
             self._node(child, shape, mapping.get(child.label or child.table, {}).get("properties", {}))
             for child in form.children
         )
-        for child in children:
-            self._linkable(shape, child.link.parent if child.link else ())
         names = [field.name for field in fields] + [child.label for child in children]
         self._named_once(form.table, names, () if scalar else mapping)
-        return Node(shape, form.label or form.table, fields, link, many, scalar, children)
+        label = form.label or form.table
+        node = Node(shape, label, fields, ties[-1][1] if ties else None, many, scalar, children)
+        for table, link in reversed(ties[:-1]):
+            node = Node(table, label, (), link, children=(node,), through=True)
+        return node
+
+    def _ties(
+        self, form: NodeForm, relationship: RelationshipForm, parent: Shape, shape: Shape
+    ) -> list[tuple[Shape, Link]]:
+        """The tables from below the parent down to the node's own, each with what ties it to the one before."""
+        wanted = [
+            (self._shape(step.schema_name or form.schema_name, step.table), step.foreign_key)
+            for step in relationship.through_tables
+        ]
+        ties: list[tuple[Shape, Link]] = []
+        for table, named in (*wanted, (shape, relationship.foreign_key)):
+            above = ties[-1][0] if ties else parent
+            link = self._link(table.table, above, table, named)
+            self._linkable(above, link.parent)
+            self._linkable(table, link.child)
+            if relationship.type == "one_to_one" and not self._at_most_one(table, link):
+                raise self._refused(
+                    table.table,
+                    f"one_to_one needs a unique index on ({', '.join(link.child)}); say one_to_many or add the index",
+                )
+            ties.append((table, link))
+        return ties
+
+    def _shape(self, schema: str, table: str) -> Shape:
+        shape = self._shapes.get(f"{schema}.{table}")
+        if shape is None:
+            raise self._refused(table, f"there is no table {schema}.{table} in the source")
+        if not shape.key:
+            raise self._refused(table, "it has no primary key, which documents are found and ordered by")
+        return shape
 
     def _fields(self, form: NodeForm, shape: Shape) -> tuple[Field, ...]:
         columns = {column.name: column for column in shape.columns}
-        unknown = [
-            name for name in (*form.columns, *form.transform.rename, *form.transform.cents) if name not in columns
-        ]
-        unused = [name for name in (*form.transform.rename, *form.transform.cents) if name not in form.columns]
+        named = (*form.transform.rename, *form.transform.cents, *form.transform.fold)
+        together = [name for each in form.transform.concat for name in each.columns]
+        unknown = [name for name in (*form.columns, *named, *together) if name not in columns]
+        unused = [name for name in named if name not in form.columns]
         if unknown or unused:
             reason = (
                 f"no column {', '.join(unknown)}"
@@ -129,9 +123,11 @@ class _Resolver:
                 else f"transform names {', '.join(unused)}, not in `columns`"
             )
             raise self._refused(form.table, reason)
+        if changed := [name for name in (*form.transform.cents, *form.transform.fold) if columns[name].mask]:
+            raise self._refused(form.table, f"{', '.join(changed)} is masked, so it cannot be shown as cents or folded")
         for name in form.transform.cents:
             self._cents(form.table, columns[name])
-        return tuple(
+        shown = tuple(
             Field(
                 name,
                 form.transform.cents.get(name) or form.transform.rename.get(name, name),
@@ -139,17 +135,28 @@ class _Resolver:
             )
             for name in form.columns
         )
+        folded = tuple(self._folded(form.table, columns[name], label) for name, label in form.transform.fold.items())
+        joined = tuple(
+            Field(each.columns[0], each.destination, others=each.columns[1:], delimiter=each.delimiter)
+            for each in form.transform.concat
+        )
+        return shown + folded + joined
+
+    def _folded(self, table: str, column: Column, label: str) -> Field:
+        if column.type not in FOLDED_TYPES:
+            raise self._refused(table, f"fold needs {column.name} to be one of {', '.join(sorted(FOLDED_TYPES))}")
+        return Field(column.name, label, fold=True, many=column.type == "_text")
 
     def _cents(self, table: str, column: Column) -> None:
         if column.type != "numeric" or column.scale is None or not 0 <= column.scale <= 2:
             raise self._refused(table, f"cents needs {column.name} to be numeric with at most 2 decimal places")
 
-    def _link(self, form: NodeForm, parent: Shape, shape: Shape, named: ForeignKeyForm | None) -> Link:
+    def _link(self, table: str, parent: Shape, shape: Shape, named: ForeignKeyForm | None) -> Link:
         if named is not None:
             missing = [c for c in named.parent if c not in {x.name for x in parent.columns}]
             missing += [c for c in named.child if c not in {x.name for x in shape.columns}]
             if missing or len(named.parent) != len(named.child):
-                raise self._refused(form.table, f"foreign_key names unknown or unpaired columns {', '.join(missing)}")
+                raise self._refused(table, f"foreign_key names unknown or unpaired columns {', '.join(missing)}")
             return Link(named.parent, named.child)
         found = set()
         for holder, columns, target, referenced in self._constraints.foreign_keys:
@@ -160,7 +167,7 @@ class _Resolver:
         if len(found) != 1:
             reason = "no foreign key" if not found else "more than one foreign key"
             raise self._refused(
-                form.table,
+                table,
                 f"{reason} links it with {parent.qualified}: name `foreign_key: {{parent: [...], child: [...]}}`",
             )
         return found.pop()
@@ -170,6 +177,10 @@ class _Resolver:
 
     def _linkable(self, shape: Shape, names: Sequence[str]) -> None:
         for column in shape.columns:
+            if column.name in names and column.mask is not None:
+                raise self._refused(
+                    shape.table, f"{column.name} is masked, and documents are found by keys and links as they are"
+                )
             if column.name in names and column.type not in LINK_TYPES:
                 known = ", ".join(sorted(LINK_TYPES))
                 raise self._refused(

@@ -1,7 +1,7 @@
 """The loop of the document sink: consume, flush, commit; and follow the source files.
 
-Offsets are committed only after every document concerned was acknowledged or parked. Several members of the group may run:
-versions, not ownership, keep documents right.
+Offsets are committed only after every document concerned was acknowledged, parked, or handed to the member that owns it. Several
+members of the group may run: `cdc.documents.owners` says who writes what; versions keep documents right whoever does.
 """
 
 import logging
@@ -18,21 +18,24 @@ from cdc.documents import index
 from cdc.documents.affected import Change, decode
 from cdc.documents.flush import Flusher
 from cdc.documents.letters import TARGET, DocumentLetters
+from cdc.documents.owners import Owners
 from cdc.documents.resolve import load_trees
 from cdc.documents.trees import Tree
 from cdc.errors import CdcError, DataError, LostOffsetError, TransientError
 from cdc.settings import CdcSettings
 from cdc.sinks import positions
+from cdc.sinks.looking import Looking
 from cdc.source_file import SourceFile
 
 log = logging.getLogger("millrace.documents")
 
 MOST_EVENTS = 5000
+# Events of a backlog that one flush may take: many changes of one document then write it once.
+MOST_GATHERED = 50_000
 # Seconds in which events gather after the first: at most some 20 flushes, each with a commit in the source, a second;
 # small against the refresh interval that decides when a document is found.
 LINGER = 0.04
 IDLE = 0.25
-LOOK_AT_SOURCES = 2.0
 
 
 class DocumentSink:
@@ -53,7 +56,7 @@ class DocumentSink:
         self._stopping = False
         self._assigned = False  # asked of the consumer by its own thread only: it answers others between its polls
         self.waiting_for: list[str] = []
-        self.events = 0
+        self.events = self._flushed = 0
         self.flushes = 0
         self.flush_seconds = 0.0
         self.last_flush_at: float | None = None
@@ -90,6 +93,7 @@ class DocumentSink:
             "indexed": sum(total.indexed for total in totals),
             "deleted": sum(total.deleted for total in totals),
             "superseded": sum(total.superseded for total in totals),
+            "handed_over": sum(flusher.owners.handed_over for flusher in list(self._by_source)),
         }
 
     def run(self) -> None:
@@ -99,20 +103,23 @@ class DocumentSink:
             CdcError: something that needs a person, or a part away for longer than the patience; offsets of what was
                 not written are not committed.
         """
-        looked = 0.0
+        looking = Looking()
         waits.end(self._state, self._name)
         try:
             while not self._stopping:
-                if time.monotonic() - looked >= LOOK_AT_SOURCES:
+                if looking.due(self._state):
                     self._follow_sources()
                     self._measure_lag()
-                    looked = time.monotonic()
-                messages = self._consume()
-                self._assigned = bool(self.consumer.assignment())
+                begun, offsets = time.monotonic(), self._gather()
+                assignment = self.consumer.assignment()
+                self._assigned = bool(assignment)
                 if self._failed:
                     raise self._failed[0]
-                if messages:
-                    self._flush(messages)
+                if offsets:
+                    for flusher in self._by_source:
+                        places = [p.partition for p in assignment if p.topic == flusher.owners.topic]
+                        flusher.owners.mine = frozenset(places)
+                    self._flush(offsets, begun)
         except TransientError:
             if not self._stopping:  # when stopped nobody waits for what is away: the next process reads it again
                 raise
@@ -144,7 +151,8 @@ class DocumentSink:
         for flusher in self._by_source:
             flusher.close()
         self._by_source = [
-            Flusher(file, known, trees[file.source], self._client, self._letters(file)) for file, known in sources
+            Flusher(file, known, trees[file.source], self._client, self._letters(file), self._owners(file))
+            for file, known in sources
         ]
         for flusher in self._by_source:
             flusher.writer.tell = self._tell
@@ -179,14 +187,47 @@ class DocumentSink:
     def _letters(self, file: SourceFile) -> DocumentLetters:
         return DocumentLetters(self._config.millrace_state_dsn, self._config.kafka_bootstrap, file.source)
 
-    def _consume(self) -> list[Message]:
+    def _owners(self, file: SourceFile) -> Owners:
+        config = self._config
+        return Owners(
+            config.kafka_bootstrap, file.source, config.cdc_topic_partitions, config.cdc_topic_retention_hours
+        )
+
+    def _gather(self) -> dict[tuple[str, int], int]:
+        """Have the flushers note what is to be written next; the offsets (topic, partition) -> next one to read."""
+        offsets: dict[tuple[str, int], int] = {}
         if not self._flushers:
             time.sleep(IDLE)  # nothing is captured: there is no topic to wait on
-            return []
+            return offsets
         first = self.consumer.poll(IDLE)
         if first is None:
-            return []
-        return [m for m in (first, *self.consumer.consume(MOST_EVENTS, LINGER)) if self._usable(m)]
+            return offsets
+        self._take([first], offsets)
+        gathered, lot = 0, MOST_EVENTS
+        while lot == MOST_EVENTS and gathered < MOST_GATHERED:
+            messages = self.consumer.consume(MOST_EVENTS, LINGER)
+            self._take(messages, offsets)
+            lot = len(messages)
+            gathered += lot
+        return offsets
+
+    def _take(self, messages: Iterable[Message], offsets: dict[tuple[str, int], int]) -> None:
+        changes: dict[Flusher, list[Change]] = {}
+        for message in messages:
+            if not self._usable(message):
+                continue
+            topic, partition, offset = str(message.topic()), message.partition(), message.offset()
+            assert partition is not None and offset is not None
+            flusher = self._flushers[topic]
+            if value := message.value():
+                if topic == flusher.owners.topic:
+                    flusher.take_handed(value)
+                else:
+                    changes.setdefault(flusher, []).append(_change(message, topic, value))
+            offsets[topic, partition] = offset + 1
+            self.events += 1
+        for flusher, events in changes.items():
+            flusher.take(events)
 
     def _usable(self, message: Message) -> bool:
         error = message.error()
@@ -201,25 +242,17 @@ class DocumentSink:
         log.info("Kafka: %s", error.str())
         return False
 
-    def _flush(self, messages: Iterable[Message]) -> None:
-        begun = time.monotonic()
-        changes: dict[Flusher, list[Change]] = {}
-        offsets: dict[tuple[str, int], int] = {}
-        for message in messages:
-            topic, partition, offset = str(message.topic()), message.partition(), message.offset()
-            assert partition is not None and offset is not None
-            if value := message.value():
-                changes.setdefault(self._flushers[topic], []).append(_change(message, topic, value))
-            offsets[topic, partition] = offset + 1
-            self.events += 1
+    def _flush(self, offsets: dict[tuple[str, int], int], begun: float) -> None:
+        events = self.events - self._flushed
+        self._flushed = self.events
         failpoints.hit("documents.consumed")
-        for flusher, events in changes.items():
-            flusher.flush(events)
+        for flusher in self._by_source:
+            flusher.flush()
         failpoints.hit("documents.written")
         positions.commit(self.consumer, offsets)
         failpoints.hit("documents.committed")
         metrics.FLUSHES.labels(TARGET).inc()
-        metrics.FLUSH_ROWS.labels(TARGET).observe(sum(map(len, changes.values())))
+        metrics.FLUSH_ROWS.labels(TARGET).observe(events)
         metrics.FLUSH_SECONDS.labels(TARGET).observe(time.monotonic() - begun)
         self.flushes += 1
         self.flush_seconds += time.monotonic() - begun

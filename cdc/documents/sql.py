@@ -9,7 +9,9 @@ from collections.abc import Iterable, Sequence
 from psycopg import sql
 
 from cdc.catalog import Shape
+from cdc.documents.folding import MARK
 from cdc.documents.trees import Field, Node, Tree
+from cdc.types import mapping
 
 LINK_CASTS = {
     "int2": "int2",
@@ -52,7 +54,7 @@ def existing_keys(tree: Tree) -> sql.Composed:
 def list_keys(tree: Tree) -> sql.Composed:
     """Parameters: the last key seen, one text per key column, then a limit. Rows: the following keys, as text."""
     shape = tree.root.shape
-    columns = _comma(sql.Identifier(name) for name in shape.key)
+    columns = _comma(_own(shape, name) for name in shape.key)
     after = _comma(sql.SQL("%s::{}").format(_cast(shape, name)) for name in shape.key)
     return sql.SQL("SELECT {texts} FROM {table} WHERE ({columns}) > ({after}) ORDER BY {columns} LIMIT %s").format(
         texts=_texts(shape), table=_table(shape), columns=columns, after=after
@@ -62,7 +64,7 @@ def list_keys(tree: Tree) -> sql.Composed:
 def first_keys(tree: Tree) -> sql.Composed:
     """Parameter: a limit. Rows: the first keys of the root table, as text."""
     shape = tree.root.shape
-    columns = _comma(sql.Identifier(name) for name in shape.key)
+    columns = _comma(_own(shape, name) for name in shape.key)
     return sql.SQL("SELECT {texts} FROM {table} ORDER BY {columns} LIMIT %s").format(
         texts=_texts(shape), table=_table(shape), columns=columns
     )
@@ -97,7 +99,7 @@ def roots_of(path: Sequence[Node]) -> sql.Composed:
 def _object(node: Node, depth: int) -> sql.Composed:
     """A JSON object of the row `t<depth>`: of a sub-select, as jsonb_build_object takes no more than 50 fields."""
     shown: list[sql.Composable] = [
-        sql.SQL("{} AS {}").format(_value(field, depth), sql.Identifier(field.name)) for field in node.fields
+        sql.SQL("{} AS {}").format(_value(node, field, depth), sql.Identifier(field.name)) for field in node.fields
     ]
     shown += [
         sql.SQL("{} AS {}").format(_child(child, depth + 1), sql.Identifier(child.label)) for child in node.children
@@ -107,18 +109,49 @@ def _object(node: Node, depth: int) -> sql.Composed:
     )
 
 
-def _value(field: Field, depth: int) -> sql.Composed:
-    form = "({}.{} * 100)::int8" if field.cents else "{}.{}"
-    return sql.SQL(form).format(_t(depth), sql.Identifier(field.column))
+def _value(node: Node, field: Field, depth: int) -> sql.Composable:
+    if field.others is not None:
+        texts = (
+            _masked(node, name, depth) or sql.SQL("{}::text").format(_column(name, depth)) for name in field.columns
+        )
+        return sql.SQL("concat_ws({}, {})").format(sql.Literal(field.delimiter), _comma(texts))
+    column = _column(field.column, depth)
+    if masked := _masked(node, field.column, depth):
+        return masked
+    if field.cents:
+        return sql.SQL("({} * 100)::int8").format(column)
+    if field.fold and field.many:
+        return sql.SQL(
+            "CASE WHEN {0} IS NOT NULL THEN ARRAY(SELECT {1} || x FROM unnest({0}) WITH ORDINALITY u (x, n) ORDER BY n) END"
+        ).format(column, sql.Literal(MARK))
+    return sql.SQL("{} || {}").format(sql.Literal(MARK), column) if field.fold else column
+
+
+def _column(name: str, depth: int) -> sql.Composed:
+    return sql.SQL("{}.{}").format(_t(depth), sql.Identifier(name))
+
+
+def _masked(node: Node, name: str, depth: int) -> sql.SQL | None:
+    """The column as its mask leaves it; None where it has none."""
+    [known] = [each for each in node.shape.columns if each.name == name]
+    if known.mask is None:
+        return None
+    return sql.SQL(mapping(known).copy(_column(name, depth).as_string(None)))
 
 
 def _child(node: Node, depth: int) -> sql.Composed:
-    one = _value(node.fields[0], depth) if node.scalar else _object(node, depth)
-    order = _comma(sql.SQL("{}.{}").format(_t(depth), sql.Identifier(name)) for name in node.shape.key)
+    """What a row of the parent, `t<depth - 1>`, shows of the node: its rows, or those that its table of links leads to."""
+    first, at, joins = node, depth, list[sql.Composable]()
+    while node.through:
+        [node] = node.children
+        at += 1
+        joins.append(sql.SQL(" JOIN {} {} ON {}").format(_table(node.shape), _t(at), _linked(node, at)))
+    one: sql.Composable = _value(node, node.fields[0], at) if node.scalar else _object(node, at)
     if node.many:
+        order = _comma(sql.SQL("{}.{}").format(_t(at), sql.Identifier(name)) for name in node.shape.key)
         one = sql.SQL("coalesce(json_agg({} ORDER BY {}), '[]'::json)").format(one, order)
-    return sql.SQL("(SELECT {one} FROM {table} {alias} WHERE {linked})").format(
-        one=one, table=_table(node.shape), alias=_t(depth), linked=_linked(node, depth)
+    return sql.SQL("(SELECT {one} FROM {table} {alias}{joins} WHERE {linked})").format(
+        one=one, table=_table(first.shape), alias=_t(depth), joins=sql.Composed(joins), linked=_linked(first, depth)
     )
 
 
@@ -149,6 +182,11 @@ def _texts(shape: Shape) -> sql.Composed:
 
 def _table(shape: Shape) -> sql.Identifier:
     return sql.Identifier(shape.schema, shape.table)
+
+
+def _own(shape: Shape, name: str) -> sql.Identifier:
+    """The table's own column: a bare name in ORDER BY would mean the text of it that is selected, and 10 come before 2."""
+    return sql.Identifier(shape.schema, shape.table, name)
 
 
 def _t(depth: int) -> sql.Identifier:

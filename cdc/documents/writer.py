@@ -20,9 +20,10 @@ from typing import TypeVar
 from elasticsearch import Elasticsearch
 
 from cdc import failpoints
-from cdc.documents import bulk
+from cdc.documents import aliases, bulk
+from cdc.documents.followed import Followers
 from cdc.documents.letters import DocumentLetters
-from cdc.documents.reading import Key, Reader, root_key
+from cdc.documents.reading import Key, Reader, Reading, root_key
 from cdc.documents.trees import Tree
 from cdc.errors import TransientError
 from cdc.source_file import SourceFile
@@ -47,7 +48,8 @@ class Totals:
 
 
 class Writer:
-    """Writes documents of one source. Use from one thread; it has worker threads and sessions of its own.
+    """Writes documents of one source, to every index of their tree or to one of them only. Use from one thread; it has worker
+    threads and sessions of its own.
 
     Raises from every writing method:
         TransientError: the source or Elasticsearch stayed away longer than the patience; nothing is lost, call again.
@@ -61,8 +63,10 @@ class Writer:
         client: Elasticsearch,
         letters: DocumentLetters,
         patience: float = PATIENCE,
+        only: str = "",
     ) -> None:
-        self._client = client
+        self._client, self._only = client, only
+        self._followers = Followers(client)
         self.letters = letters
         self._patience = patience
         self._readers: SimpleQueue[Reader] = SimpleQueue()
@@ -108,6 +112,11 @@ class Writer:
         finally:
             self._readers.put(reader)
 
+    def _written(self, tree: Tree, reading: Reading) -> bulk.Written:
+        if self._only:
+            return bulk.write(self._client, aliases.alone(self._only), reading)
+        return self._followers.write(tree, reading)
+
     def _wait(self, reason: str | None) -> None:
         if reason or self.waits_for:
             self.waits_for = reason
@@ -116,7 +125,7 @@ class Writer:
     def _try_lot(self, reader: Reader, tree: Tree, keys: Collection[Key]) -> list[Key]:
         reading = reader.read(tree, keys)
         failpoints.hit("documents.read")
-        done = bulk.write(self._client, tree.index, reading)
+        done = self._written(tree, reading)
         if done.refused:
             bodies = dict(reading.bodies)
             refused = {identifier: (reason, bodies[identifier]) for identifier, reason in done.refused.items()}

@@ -32,17 +32,22 @@ def settle_floors(state: psycopg.Connection[Any], kafka: Kafka, target: Client) 
     if not unsettled:
         return
     files = {file.source: file for file, _ in engine_state.applied_sources(state)}
-    shapes = {(t.shape.source, t.shape.qualified): t.shape for t in engine_state.captured_tables(state)}
+    tables = engine_state.captured_tables(state)
+    shapes = {(t.shape.source, t.shape.qualified): t.shape for t in tables if t.parked is None}
+    patience = _PATIENCE
     for each in unsettled:
+        if (each.source, each.name) not in shapes:
+            continue  # nobody reads its topic now
         kind = "floor" if isinstance(each, Floor) else "snapshot"
         shape = shapes[each.source, each.name]
         with source_database.connect(files[each.source]) as source:
             lsn = source_database.insert_lsn(source)  # not below the TRUNCATE, nor the snapshot: both are past
             try:
                 wait_until_passed(
-                    files[each.source], source, kafka, [CLICKHOUSE_GROUP], [shape.topic], lsn, patience=_PATIENCE
+                    files[each.source], source, kafka, [CLICKHOUSE_GROUP], [shape.topic], lsn, patience=patience
                 )
             except TransientError as error:
+                patience = 0  # the sink is behind: one wait at a turn is enough
                 log.info("the %s of %s is not settled yet: %s", kind, shape.topic, error)
                 continue
         sweep(target, state, WRITER, shape, each.version, each.swept, patience=_PATIENCE)

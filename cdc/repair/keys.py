@@ -14,8 +14,10 @@ from cdc.backfill.chunks import copy_where
 from cdc.backfill.copy import PIECE_BYTES, insert, writer_name
 from cdc.backfill.fence import raise_fence
 from cdc.backfill.missed_epoch import highest_version, refuse_missed_epoch
+from cdc.backfill.overtaken import resolve_overtaken
 from cdc.backfill.rows import read
 from cdc.backfill.sweep import sweep, sweep_truncated
+from cdc.sinks.clickhouse.history import withdraw_repeated
 from cdc.verify import keys
 from cdc.verify.checksum import Key
 from cdc.verify.comparing import Sides
@@ -48,6 +50,8 @@ def mend(sides: Sides, differing: Collection[Key], epoch: int, state: psycopg.Co
         if gone := [key for key in lot if key not in there]:
             sweep(target, state, writer_name(shape), shape, stamp.pack(), keys.target_condition(shape, gone))
             ended += len(gone)
+        withdraw_repeated(target, shape, stamp.pack(), keys.target_condition(shape, lot))
         failpoints.hit("repair.rows-copied")
     sweep_truncated(target, state, writer_name(shape), shape, stamp.pack())
+    resolve_overtaken(state, sides.source, target, shape, stamp.pack())
     return copied, ended

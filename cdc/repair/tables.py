@@ -97,7 +97,7 @@ def _repair_source(
             else:
                 say(shape.topic, f"mending {len(found.differing):,} keys")
                 mended = _mend(chosen, shape, found, state, source, target, again, patience, say)
-            record(state, shape, mended.proof)
+            record(state, target, shape, mended.proof)
             yield mended
 
 

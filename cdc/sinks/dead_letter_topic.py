@@ -12,7 +12,7 @@ from cdc.errors import TransientError
 from cdc.kafka import Kafka
 
 _TIMEOUT = 30.0
-_RETENTION_HOURS = 14 * 24
+_RETENTION_HOURS = 7 * 24
 
 
 class DeadLetterTopic:

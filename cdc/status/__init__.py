@@ -2,5 +2,17 @@
 
 from cdc.status.collect import Status, collect
 from cdc.status.facts import GroupLag, SourceStatus, TableStatus
+from cdc.status.words import size_in_words, state_of
+from cdc.status.wrong import Problem, problems
 
-__all__ = ["GroupLag", "SourceStatus", "Status", "TableStatus", "collect"]
+__all__ = [
+    "GroupLag",
+    "Problem",
+    "SourceStatus",
+    "Status",
+    "TableStatus",
+    "collect",
+    "problems",
+    "size_in_words",
+    "state_of",
+]

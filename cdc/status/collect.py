@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,17 +15,19 @@ from cdc.catalog import Shape
 from cdc.connect.client import ConnectClient
 from cdc.errors import CdcError
 from cdc.kafka import Kafka
+from cdc.line import former_primary
 from cdc.settings import CdcSettings
-from cdc.sinks.positions import CLICKHOUSE_GROUP, DOCUMENTS_GROUP
+from cdc.sinks.positions import CLICKHOUSE_GROUP, DOCUMENTS_GROUP, INVALIDATION_GROUP
 from cdc.source_file import SourceFile
 from cdc.status.facts import GroupLag, SourceStatus, TableStatus
 from cdc.waits import Wait
 
-GROUPS = {"clickhouse": CLICKHOUSE_GROUP, "elasticsearch": DOCUMENTS_GROUP}
+GROUPS = {"clickhouse": CLICKHOUSE_GROUP, "elasticsearch": DOCUMENTS_GROUP, "cache": INVALIDATION_GROUP}
 
 _SLOT = """
 SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), restart_lsn)::int8 AS retained,
-       pg_wal_lsn_diff(pg_current_wal_insert_lsn(), confirmed_flush_lsn)::int8 AS unread, wal_status,
+       pg_wal_lsn_diff(pg_current_wal_insert_lsn(), confirmed_flush_lsn)::int8 AS unread,
+       pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::int8 AS written, wal_status, active,
        (SELECT CASE WHEN setting::int8 >= 0 THEN setting::int8 << 20 END
         FROM pg_settings WHERE name = 'max_slot_wal_keep_size') AS budget
 FROM pg_replication_slots WHERE slot_name = %s
@@ -56,31 +58,45 @@ class Status:
     """Sinks that wait for their target, with the reason."""
 
 
-def collect(config: CdcSettings, state: psycopg.Connection[Any], kafka: Kafka) -> Status:
-    """Ask every part once.
+def collect(
+    config: CdcSettings, state: psycopg.Connection[Any], kafka: Kafka, connect: ConnectClient | None = None
+) -> Status:
+    """Ask every part once: Connect through this client, else through one of its own. When it is away it is asked once only.
 
     Raises:
         TransientError: Kafka does not answer, without which nothing can be said.
     """
     with state.cursor(row_factory=dict_row) as cursor:
         tables = cursor.execute(_TABLES).fetchall()
+    applied = engine_state.applied_sources(state)
+    invalidating = {(file.source, table) for file, _ in applied for table in file.invalidate}
+    for row in tables:
+        row["targets"] = [*row["targets"], *(["cache"] if (row["source"], row["name"]) in invalidating else [])]
     lags = _lags(kafka, tables)
     sources = []
-    with closing(ConnectClient(config.connect_url)) as connect:
-        for file, known in engine_state.applied_sources(state):
+    away: str | None = None
+    with nullcontext(connect) if connect else closing(ConnectClient(config.connect_url)) as client:
+        for file, known in applied:
             mine = tuple(_table(row, lags) for row in tables if row["source"] == file.source)
-            slot, problem = _slot(file)
+            slot, problem = _slot(file, known)
+            try:
+                connector = away or _connector(client, file.source)
+            except CdcError as error:
+                connector = away = str(error)
             sources.append(
                 SourceStatus(
                     source=file.source,
                     epoch=known.epoch,
-                    connector=_connector(connect, file.source),
+                    connector=connector,
                     retained=slot.get("retained"),
                     unread=slot.get("unread"),
                     budget=slot.get("budget"),
                     wal_status=slot.get("wal_status"),
+                    written=slot.get("written"),
+                    read=slot.get("active"),
                     problem=f"its epoch is being raised: {known.raising}" if known.raising else problem,
                     tables=mine,
+                    limit=file.slot_limit_bytes,
                 )
             )
     return Status(time.time(), tuple(sources), tuple(waits.current(state)))
@@ -111,44 +127,50 @@ def _lags(kafka: Kafka, tables: Iterable[dict[str, Any]]) -> dict[tuple[str, str
     for row in tables:
         for target in row["targets"]:
             wanted.setdefault(target, []).append(_topic(row))
-    ends = {topic: kafka.bounds(topic) for topic in {t for topics in wanted.values() for t in topics}}
+    ends = kafka.bounds_of({topic for topics in wanted.values() for topic in topics})
     lags = {}
     for target, topics in wanted.items():
         committed = kafka.committed(GROUPS[target], topics)
         read = {topic for topic, _ in committed}
         for topic in topics:
-            if target == "elasticsearch" and topic not in read and any(end for _, end in ends[topic].values()):
+            if target == "elasticsearch" and topic not in read and any(end for _, end in ends.get(topic, {}).values()):
                 continue  # a table that no document shows is not read by that group
-            behind = {
-                partition: end - committed.get((topic, partition), first)
-                for partition, (first, end) in ends[topic].items()
-                if end > committed.get((topic, partition), first)
-            }
-            oldest = [
-                at
-                for partition in behind
-                if (at := kafka.written_at(topic, partition, committed.get((topic, partition), 0))) is not None
-            ]
-            seconds = max(time.time() - min(oldest), 0.0) if oldest else 0.0
-            lags[topic, target] = GroupLag(target, sum(behind.values()), round(seconds, 3))
+            lags[topic, target] = _lag(kafka, target, topic, ends.get(topic, {}), committed)
     return lags
 
 
-def _slot(file: SourceFile) -> tuple[dict[str, Any], str | None]:
+def _lag(
+    kafka: Kafka, target: str, topic: str, ends: dict[int, tuple[int, int]], committed: dict[tuple[str, int], int]
+) -> GroupLag:
+    records, size, oldest = 0, 0, time.time()
+    now = oldest
+    for partition, (first, end) in ends.items():
+        next_one = committed.get((topic, partition), first)
+        if end <= next_one:
+            continue
+        records += end - next_one
+        if record := kafka.record_at(topic, partition, next_one):
+            written_at, length = record
+            oldest, size = min(oldest, written_at), size + (end - next_one) * length
+    return GroupLag(target, records, round(now - oldest, 3), size)
+
+
+def _slot(file: SourceFile, known: engine_state.SourceState) -> tuple[dict[str, Any], str | None]:
     try:
         with source_database.connect(file) as source, source.cursor(row_factory=dict_row) as cursor:
+            if former := former_primary(file, known, source):
+                return {}, former
             found = cursor.execute(_SLOT, [file.slot]).fetchone()
     except (CdcError, psycopg.Error) as error:
         return {}, " ".join(str(error).split())
     if found is None:
         return {}, f"the slot {file.slot} is gone"
+    if found["wal_status"] == "lost":
+        return found, f"the server has let go of the slot {file.slot}; it is made anew, under a new epoch"
     return found, None
 
 
 def _connector(connect: ConnectClient, name: str) -> str:
-    try:
-        if connect.running(name):
-            return "running"
-        return "; ".join(connect.failures(name)) or "not running"
-    except CdcError as error:
-        return str(error)
+    if connect.running(name):
+        return "running"
+    return "; ".join(connect.failures(name)) or "not running"

@@ -6,9 +6,11 @@ docs/types.md is the table of it, with what is not exact and why.
 from psycopg import sql
 
 from cdc.catalog import Column
+from cdc.masking import Mask
 from cdc.types.arrays import json_array, typed_array
 from cdc.types.declared import declared
 from cdc.types.mapping import Sql, TypeMapping
+from cdc.types.masked import masked
 from cdc.types.scalars import ANYTHING, SCALARS, numeric
 from cdc.types.times import TIMES
 
@@ -21,6 +23,11 @@ def mapping(column: Column) -> TypeMapping:
     Raises:
         ConfigurationError: the source file declares what the column cannot be.
     """
+    usual = _unmasked(column)
+    return usual if column.mask is None else masked(column, usual, Mask.parse(column.mask))
+
+
+def _unmasked(column: Column) -> TypeMapping:
     if column.stored_as is not None:
         return declared(column, column.stored_as)
     if column.element is not None:

@@ -8,7 +8,7 @@ import psycopg
 
 from cdc import documents, source_database
 from cdc import state as engine_state
-from cdc.documents import DocumentProof, Tree
+from cdc.documents import DocumentProof, Tree, roots_topic
 from cdc.kafka import Kafka
 from cdc.settings import settings
 from cdc.sinks.positions import DOCUMENTS_GROUP
@@ -53,4 +53,5 @@ def documents_of(
 def _passed(
     file: SourceFile, source: psycopg.Connection[Any], kafka: Kafka, topics: list[str], patience: float, lsn: int
 ) -> None:
-    wait_until_passed(file, source, kafka, [DOCUMENTS_GROUP], topics, lsn, patience=patience)
+    then = [roots_topic(file.source)]
+    wait_until_passed(file, source, kafka, [DOCUMENTS_GROUP], topics, lsn, then=then, patience=patience)

@@ -6,7 +6,7 @@ says nothing about other partitions.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import psycopg
@@ -24,10 +24,11 @@ def wait_until_passed(
     file: SourceFile,
     source: psycopg.Connection[Any],
     kafka: Kafka,
-    groups: Iterable[str],
+    groups: Collection[str],
     topics: list[str],
     lsn: int,
     *,
+    then: Iterable[str] = (),
     patience: float = 60.0,
 ) -> None:
     """Return once every group has written everything committed before ``lsn`` from the topics.
@@ -39,6 +40,7 @@ def wait_until_passed(
         groups: consumer groups of the sinks.
         topics: topics that count; their other readers do not matter.
         lsn: an insert LSN of the primary.
+        then: topics by which the groups' members hand on what they have read: they count as they end once the others are passed.
         patience: seconds to wait in all.
 
     Raises:
@@ -54,11 +56,19 @@ def wait_until_passed(
             deadline,
             f"source {file.source}: the connector has confirmed {format_lsn(confirmed)}, {format_lsn(lsn)} is awaited",
         )
+    for lot in (topics, list(then)):
+        if lot:
+            _wait_for_groups(kafka, groups, lot, deadline)
+
+
+def _wait_for_groups(kafka: Kafka, groups: Iterable[str], topics: list[str], deadline: float) -> None:
     ends = {
         (topic, partition): end for topic in topics for partition, (_, end) in kafka.bounds(topic).items() if end > 0
     }
     for group in groups:
         while behind := _behind(kafka.committed(group, topics), ends):
+            if gone := {topic for topic, _ in behind} - kafka.topics().keys():
+                raise PermanentError(f"the topic {min(gone)} is gone; was the table taken out meanwhile?")
             _pause(
                 deadline,
                 f"group {group} is {sum(behind.values())} records behind in {', '.join(sorted({t for t, _ in behind}))}",

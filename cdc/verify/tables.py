@@ -16,6 +16,7 @@ from cdc.catalog import Shape
 from cdc.errors import PermanentError
 from cdc.kafka import Kafka
 from cdc.settings import settings
+from cdc.sinks.clickhouse import watermark
 from cdc.sinks.positions import CLICKHOUSE_GROUP
 from cdc.verify import multiset
 from cdc.verify.checksum import Key
@@ -87,7 +88,7 @@ def verify_tables(
             with source_database.connect(chosen.file) as source:
                 for shape, found in compare_tables(chosen, state, source, kafka, target, patience, say):
                     proof = replace(proof_of(shape, found), clamped=clamped_values(source, shape))
-                    record(state, shape, proof)
+                    record(state, target, shape, proof)
                     proofs.append(proof)
             refuse_parked(chosen)
     return proofs
@@ -103,7 +104,7 @@ def refuse_parked(chosen: Chosen) -> None:
 def parts() -> Iterator[tuple[psycopg.Connection[Any], Kafka, Client]]:
     """What a comparison of raw tables needs besides the source: the engine's state, Kafka, ClickHouse."""
     config = settings()
-    target = clickhouse.connect(config.clickhouse_url, config.clickhouse_cdc_password)
+    target = clickhouse.engine_client(config)
     kafka = Kafka(config.kafka_bootstrap)
     try:
         with engine_state.connect(config.millrace_state_dsn) as state:
@@ -166,7 +167,7 @@ def without_parked(
         return found
     if shape.append_only:
         return replace(found, parked=len(letters))
-    parked = message_keys.spelled(source, shape, letters)
+    parked = message_keys.spelled(source, shape, letters).keys()
     return replace(found, differing=found.differing - parked, parked=len(parked))
 
 
@@ -184,7 +185,8 @@ def proof_of(shape: Shape, found: Comparison) -> TableProof:
     )
 
 
-def record(state: psycopg.Connection[Any], shape: Shape, proof: TableProof) -> None:
-    """Keep the outcome in the engine's state."""
+def record(state: psycopg.Connection[Any], target: Client, shape: Shape, proof: TableProof) -> None:
+    """Keep the outcome in the engine's state, and show it to readers of ClickHouse."""
     counts = (proof.rows_source, proof.rows_target)
     engine_state.record_proof(state, shape, "clickhouse", proof.lsn, counts, proof.differing)
+    watermark.tell_proof(target, shape.source, shape.raw_table, counts, proof.differing)

@@ -19,7 +19,7 @@ def main(on_stop: Callable[[Callable[[], None]], None]) -> None:
     """Run one member of the group until SIGTERM."""
     config = settings()
     reader = positions.consumer(config.kafka_bootstrap, positions.CLICKHOUSE_GROUP)
-    target = clickhouse.connect(config.clickhouse_url, config.clickhouse_cdc_password)
+    target = clickhouse.engine_client(config)
     port = process.health_port()
     sink = ClickHouseSink(reader, target, config.millrace_state_dsn, config.kafka_bootstrap, f"clickhouse-sink-{port}")
     on_stop(sink.stop)

@@ -7,6 +7,7 @@ from concurrent.futures import wait as wait_for
 from itertools import chain
 from typing import Any
 
+import orjson
 import psycopg
 
 from cdc import dead_letters, failpoints, floors, metrics
@@ -39,6 +40,7 @@ class Flusher:
         self._pool = ThreadPoolExecutor(_INSERTS_AT_ONCE, thread_name_prefix="insert")
         self._dead: dict[tuple[str, str], Dead] = {}
         self._parked: dict[tuple[str, str], set[str]] = {}
+        self._revision = -1
 
     def close(self) -> None:
         """End the workers."""
@@ -46,12 +48,14 @@ class Flusher:
 
     def refresh(self) -> None:
         """Learn what is dead, and the parked keys, that other members, copies, replays and people have set."""
+        self._revision = engine_state.revision(self._state)  # before the rest: that is not older
         self._dead = floors.all_dead(self._state)
         self._parked = dead_letters.open_keys(self._state, TARGET)
 
-    def open_batch(self) -> Future[int]:
-        """Begin to take the number of a flush; the caller goes on consuming meanwhile."""
-        return self._pool.submit(engine_state.open_batch, self._state, self._writer)
+    def open_batch(self) -> Future[tuple[int, int]]:
+        """Begin to take the number of a flush, and the revision of the shapes that it has to be written in; the caller goes on
+        consuming meanwhile."""
+        return self._pool.submit(engine_state.open_batch_now, self._state, self._writer)
 
     def flush(
         self,
@@ -67,9 +71,10 @@ class Flusher:
 
         Raises:
             TransientError: a wait was stopped; nothing may be committed.
-            UnknownColumn: a row has a column that its table's recorded shape does not know.
+            ShapeMoved: a table is not as its recorded shape says.
         """
         self._tables.leave_out_unknown = leave_out_unknown
+        self._tables.refuse_altered({key.topic: shapes[key.topic] for key in chain(batch.rows, batch.absent)}.values())
         for truncate in batch.truncates:
             shape = shapes[truncate.topic]
             log.info("%s was truncated at the source", truncate.topic)
@@ -88,7 +93,9 @@ class Flusher:
         for topic in batch.unplaced:
             engine_state.ask_to_mend(self._state, shapes[topic], "a change came without its place in the order")
         engine_state.close_batch(self._state, number)
-        if refused:
+        if engine_state.revision(self._state) != self._revision:
+            self.refresh()  # after the writing: who parks after this look finds what was written, see `refused.resolve_overtaken`
+        if refused := [each for each in refused if not self._erased(each, shapes)]:
             self._park(refused)
         if self._parked:
             self._supersede(batch, shapes, {(r.name, r.key, r.version) for r in refused})
@@ -109,6 +116,17 @@ class Flusher:
 
     def _dead_of(self, shape: Shape) -> Dead:
         return self._dead.get((shape.source, shape.qualified), NOTHING)
+
+    def _erased(self, refusal: Refusal, shapes: dict[str, Shape]) -> bool:
+        """Whether the refused change is older than its key's erasure: then it is not to be kept here either."""
+        erased = self._dead.get((refusal.source, refusal.name), NOTHING).erased
+        if not erased:
+            return False
+        shape = next(
+            each for each in shapes.values() if (each.source, each.qualified) == (refusal.source, refusal.name)
+        )
+        values = orjson.loads(refusal.key)
+        return any(each.ends_message(refusal.version, (values[name] for name in shape.key)) for each in erased)
 
     def _park(self, refused: list[Refusal]) -> None:
         for refusal in refused[:10]:

@@ -18,8 +18,11 @@ from cdc.sinks.clickhouse.changes import InsertKey, Rows, Truncate
 _PLACEHOLDER = PLACEHOLDER.encode()
 _OPERATION = b'"op":"'
 _TRUNCATE = b'"op":"t"'
+_DELETE = b'"op":"d"'
 _UNPLACED = b'"sequence":"[null'
 _NO_INSERT = InsertKey("", 0, moved=False)
+# What a consumer says of a topic that has gone, or was made again under its name.
+_MISSING = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.UNKNOWN_TOPIC_ID, KafkaError._AUTO_OFFSET_RESET}
 
 
 @dataclass
@@ -27,8 +30,8 @@ class Batch:
     """Messages that are written together: rows by insert, and the offset to commit for each partition.
 
     ``absent`` holds updates that leave out an unchanged large value. ``unplaced`` names topics with changes of the first
-    transaction that a connector without a stored position saw: their versions may be too low. ``gone`` names topics that Kafka
-    no longer has.
+    transaction that a connector without a stored position saw: their versions may be too low. ``missing`` names topics that
+    the consumer does not find, or has no such position in, with what it says.
     """
 
     rows: dict[InsertKey, Rows] = field(default_factory=dict)
@@ -36,7 +39,7 @@ class Batch:
     truncates: list[Truncate] = field(default_factory=list)
     offsets: dict[tuple[str, int], int] = field(default_factory=dict)
     unplaced: set[str] = field(default_factory=set)
-    gone: set[str] = field(default_factory=set)
+    missing: dict[str, KafkaError] = field(default_factory=dict)
     count: int = 0
     bytes: int = 0
     _headers: Any = None
@@ -72,14 +75,15 @@ class Batch:
         self.rows = {key: rows for key, rows in self.rows.items() if key.topic in topics}
         self.absent = {key: rows for key, rows in self.absent.items() if key.topic in topics}
         self.unplaced = {topic for topic in self.unplaced if topic in topics}
+        self.missing = {topic: error for topic, error in self.missing.items() if topic in topics}
         self.truncates = [truncate for truncate in self.truncates if truncate.topic in topics]
         self.offsets = {place: offset for place, offset in self.offsets.items() if place[0] in topics}
 
     def _report(self, message: Message) -> None:
         error = message.error()
         assert error is not None
-        if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-            self.gone.add(message.topic() or "")
+        if error.code() in _MISSING:
+            self.missing[message.topic() or ""] = error
             return
         kind = TransientError if error.retriable() else PermanentError
         raise kind(f"Kafka: {error.str()}")
@@ -96,7 +100,7 @@ class Batch:
             for message in truncates:
                 self.truncates.append(Truncate(insert.topic, insert.version(orjson.loads(message.value() or b""))))
         if _PLACEHOLDER in text:
-            absent, messages = _split(messages, lambda value: _PLACEHOLDER in value)
+            absent, messages = _split(messages, _leaves_out)
             if absent:
                 self.absent.setdefault(insert, Rows()).extend(absent)
         if messages:
@@ -109,6 +113,11 @@ def _split(messages: list[Message], chosen: Callable[[bytes], bool]) -> tuple[li
     return [m for m, mark in zip(messages, marks, strict=True) if mark], [
         m for m, mark in zip(messages, marks, strict=True) if not mark
     ]
+
+
+def _leaves_out(value: bytes) -> bool:
+    """Whether a value of the row is not there. Of a delete's old image only the key is used."""
+    return _PLACEHOLDER in value and not value.startswith(_DELETE, value.rfind(_OPERATION))
 
 
 def _is_truncate(value: bytes) -> bool:

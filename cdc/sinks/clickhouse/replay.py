@@ -10,6 +10,7 @@ from clickhouse_connect.driver.client import Client
 
 from cdc import dead_letters, floors
 from cdc import state as engine_state
+from cdc.catalog import Shape
 from cdc.connect.connector import PLACEHOLDER
 from cdc.dead_letters import DeadLetter
 from cdc.floors import NOTHING
@@ -28,7 +29,11 @@ def replay(state: psycopg.Connection[Any], clickhouse: Client, state_dsn: str, l
     Raises:
         TransientError: ClickHouse or a source is away; what was not replayed stays parked.
     """
-    captured = {(t.shape.source, t.shape.qualified): t.shape for t in engine_state.captured_tables(state)}
+    captured = {
+        (t.shape.source, t.shape.qualified): t.shape
+        for t in engine_state.captured_tables(state)
+        if not t.reshaping  # its new copy supersedes what was refused in the former shape
+    }
     dead = floors.all_dead(state)
     groups: dict[tuple[InsertKey, str, str, bool], list[DeadLetter]] = {}
     for letter in letters:
@@ -44,7 +49,11 @@ def replay(state: psycopg.Connection[Any], clickhouse: Client, state_dsn: str, l
             write = writer.write_again if absent else writer.write
             rows = [Row(letter.key.encode(), letter.body.encode(), 0, 0) for letter in some]
             batch = engine_state.open_batch(state, _WRITER)
-            refused = write(captured[source, name], key, rows, batch, dead.get((source, name), NOTHING))
+            shape = _still(state, captured[source, name])  # after the number: see `cdc.state.ask_to_reshape`
+            if shape is None:
+                engine_state.close_batch(state, batch)
+                continue
+            refused = write(shape, key, rows, batch, dead.get((source, name), NOTHING))
             engine_state.close_batch(state, batch)
             reasons = {(refusal.key, refusal.version): refusal.reason for refusal in refused}
             for letter in some:
@@ -55,3 +64,9 @@ def replay(state: psycopg.Connection[Any], clickhouse: Client, state_dsn: str, l
     finally:
         writer.close()
     return replayed
+
+
+def _still(state: psycopg.Connection[Any], shape: Shape) -> Shape | None:
+    """The table's shape as it is recorded now; None while its copy is made anew."""
+    tables = engine_state.captured_tables(state, shape.source)
+    return next((t.shape for t in tables if t.shape.qualified == shape.qualified and not t.reshaping), None)

@@ -14,7 +14,7 @@ from itertools import chain
 
 import psycopg
 from clickhouse_connect.driver.client import Client
-from confluent_kafka import Consumer, Message
+from confluent_kafka import Consumer, KafkaError, Message
 
 from cdc import failpoints, metrics, shapes, waits
 from cdc import state as engine_state
@@ -23,10 +23,11 @@ from cdc.errors import CdcError, LostOffsetError
 from cdc.sinks import positions
 from cdc.sinks.clickhouse.flush import Flusher
 from cdc.sinks.clickhouse.messages import Batch
-from cdc.sinks.clickhouse.table_writer import TARGET, TableWriter, UnknownColumn
+from cdc.sinks.clickhouse.table_writer import TARGET, ShapeMoved, TableWriter, UnknownColumn
 from cdc.sinks.clickhouse.watermark import Watermark
 from cdc.sinks.clickhouse.writer import Waiting
 from cdc.sinks.dead_letter_topic import DeadLetterTopic
+from cdc.sinks.looking import Looking
 
 log = logging.getLogger("millrace.clickhouse-sink")
 
@@ -38,7 +39,8 @@ _LOAD = 200  # messages within one linger: more than this is load, and waits for
 _LONGEST_GATHERING = 0.25
 _IDLE = 0.25
 _WHILE_WRITING = 0.005
-_LOOK_FOR_TABLES = 2.0
+# How often a shape that has moved may be found recorded already: another process may just have followed it
+_IN_VAIN = 3
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,9 @@ class ClickHouseSink:
         )
         self._watermark = Watermark(self._state, clickhouse)
         self._shapes: dict[str, Shape] = {}
+        self._sources: dict[str, int] = {}  # of each topic, the number of its source
+        self._stale = False  # what the consumer knows of its topics is older than what Kafka says
+        self._revision = -1
         self._background = ThreadPoolExecutor(1, thread_name_prefix="flush")
         self._flight: Flight | None = None
         self._left_over: list[Message] = []
@@ -106,13 +111,12 @@ class ClickHouseSink:
         """
         engine_state.close_abandoned(self._state, self._name)
         waits.end(self._state, self._name)
-        looked = 0.0
+        looking = Looking()
         try:
             while not self._stopping:
-                if time.monotonic() - looked >= _LOOK_FOR_TABLES:
+                if looking.due(self._state):
                     self._finish()  # what a flush parks must not be lost from what is learned now
                     self._follow_tables()
-                    looked = time.monotonic()
                 self._watermark.publish()
                 self._turn()
             self._finish()
@@ -134,15 +138,18 @@ class ClickHouseSink:
             if self._flight is not None and self._flight.ended.done():
                 self._finish()
             return
-        number = self._flusher.open_batch()
+        opened = self._flusher.open_batch()
         batch = self._gather(first)
-        if batch.gone:
-            self._refuse_lost_topics(batch.gone)
-        batch.keep(self._shapes)
+        if batch.missing:
+            self._judge_missing(batch)
         self._finish()
+        number, revision = opened.result()
+        if revision != self._revision:
+            self._follow_again(batch)
+        batch.keep(self._shapes)
         failpoints.hit("sink.consumed")
-        ended = self._background.submit(self._flusher.flush, batch, number.result(), self._shapes)
-        self._flight = Flight(batch, number.result(), ended, time.monotonic())
+        ended = self._background.submit(self._flusher.flush, batch, number, self._shapes)
+        self._flight = Flight(batch, number, ended, time.monotonic())
 
     def _finish(self) -> None:
         """Wait until the flush in flight has ended, and commit its offsets."""
@@ -154,7 +161,7 @@ class ClickHouseSink:
             self._tell()
         try:
             flight.ended.result()
-        except UnknownColumn as error:
+        except ShapeMoved as error:
             self._flush_after_following(flight, error)
         if self._paused:
             self._reader.resume(self._reader.assignment())
@@ -170,27 +177,24 @@ class ClickHouseSink:
         self.flushes += 1
         self.last_flush_at = time.time()
 
-    def _flush_after_following(self, flight: Flight, unknown: UnknownColumn) -> None:
-        """Follow the source's shapes, then flush again: a batch held columns that a table's recorded shape did not."""
-        leave_out = False
+    def _flush_after_following(self, flight: Flight, moved: ShapeMoved) -> None:
+        """Follow the source's shapes, then flush again: a table was not as its recorded shape says."""
+        leave_out, in_vain = False, 0
         while True:
-            if not self._follow_source(unknown.shape):
-                # A column that came and went again before this was read: the source has no such values any more.
-                engine_state.ask_to_mend(self._state, unknown.shape, "a column came and went")
-                leave_out = True
-            self._follow_tables()
-            flight.batch.keep(self._shapes)
+            if not shapes.follow(moved.shape.source, self._state, self._clickhouse):
+                in_vain += 1
+                if isinstance(moved, UnknownColumn):
+                    # A column that came and went again before this was read: the source has no such values any more.
+                    engine_state.ask_to_mend(self._state, moved.shape, "a column came and went")
+                    leave_out = True
+            self._follow_again(flight.batch)
             try:
                 self._flusher.flush(flight.batch, flight.number, self._shapes, leave_out_unknown=leave_out)
                 return
-            except UnknownColumn as error:
-                if leave_out:
+            except ShapeMoved as error:
+                if in_vain > _IN_VAIN:
                     raise
-                unknown = error
-
-    def _follow_source(self, shape: Shape) -> bool:
-        file = next(file for file, _ in engine_state.applied_sources(self._state) if file.source == shape.source)
-        return shapes.follow(file, self._state, self._clickhouse)
+                moved = error
 
     def _count(self, batch: Batch, seconds: float) -> None:
         metrics.FLUSHES.labels(TARGET).inc()
@@ -238,25 +242,40 @@ class ClickHouseSink:
                 log.warning("the engine's state cannot be told: %s", " ".join(str(error).split()))
 
     def _follow_tables(self) -> None:
-        followed = {
-            table.shape.topic: table.shape
-            for table in engine_state.captured_tables(self._state)
-            if TARGET in table.targets and table.parked is None
-        }
-        if followed.keys() != self._shapes.keys():
+        self._revision = engine_state.revision(self._state)  # before the tables: they are not older
+        tables = [t for t in engine_state.captured_tables(self._state) if TARGET in t.targets and t.parked is None]
+        followed = {table.shape.topic: table.shape for table in tables}
+        sources = {table.shape.topic: table.source_number for table in tables}
+        anew = {topic for topic, number in sources.items() if self._sources.get(topic, number) != number}
+        if followed.keys() != self._shapes.keys() or anew or self._stale:
             log.info("reading %d tables", len(followed))
             if followed:
-                positions.subscribe(self._reader, sorted(followed), lambda: None, self._failed)
+                positions.subscribe(self._reader, sorted(followed), lambda: None, self._failed, anew=anew)
             else:
                 self._reader.unsubscribe()
-        self._shapes = followed
+            # what is in hand of a former topic must not come into the new one's table
+            self._left_over = [message for message in self._left_over if message.topic() not in anew]
+        self._shapes, self._sources, self._stale = followed, sources, False
         self._flusher.refresh()
         failpoints.arm(self._state)
 
-    def _refuse_lost_topics(self, gone: set[str]) -> None:
-        """A topic may go with its source; the topic of a captured table may not."""
+    def _follow_again(self, batch: Batch) -> None:
+        """Follow the tables while a batch is in hand, which forgets what is of tables, or of former topics, that are followed no more."""
+        before = self._sources
         self._follow_tables()
-        if lost := sorted(gone & self._shapes.keys()):
-            raise LostOffsetError(
-                f"topic {lost[0]} is gone while its table is captured; take the source out and apply it anew"
-            )
+        batch.keep({topic for topic, number in self._sources.items() if number == before.get(topic)})
+
+    def _judge_missing(self, batch: Batch) -> None:
+        """A topic may go with its source, and may be made again before we hear of either; a captured table's may not go."""
+        self._finish()
+        self._follow_again(batch)
+        there = positions.topics(self._reader)
+        self._follow_again(batch)  # whatever is still followed was so while Kafka was asked
+        for topic, error in batch.missing.items():
+            if topic not in there:
+                raise LostOffsetError(
+                    f"topic {topic} is gone while its table is captured; take the source out and apply it anew"
+                )
+            if error.code() == KafkaError._AUTO_OFFSET_RESET:
+                raise LostOffsetError(f"{topic}: {error.str()}; `millrace cdc repair` the table")
+            self._stale = True

@@ -1,6 +1,7 @@
 """Publishes in ClickHouse below which batch number everything is complete, for readers that follow ``_batch``.
 
-The numbers are kept in PostgreSQL; dbt reads only ClickHouse, so the limit is mirrored into one row there.
+The numbers are kept in PostgreSQL; dbt reads only ClickHouse, so the limit is mirrored into one row there. Beside it stand the outcomes
+of proofs (`cdc.verify`), for the same readers.
 """
 
 import logging
@@ -24,6 +25,9 @@ DDL = (
     "CREATE DATABASE IF NOT EXISTS raw_millrace",
     "CREATE TABLE IF NOT EXISTS raw_millrace.batch_watermark (readable_below UInt64, at DateTime64(6, 'UTC')) "
     "ENGINE = ReplacingMergeTree(at) ORDER BY tuple()",
+    "CREATE TABLE IF NOT EXISTS raw_millrace.proofs (source String, table_name String, proven_at DateTime64(6, 'UTC'), "
+    "rows_source UInt64, rows_target UInt64, differing UInt64) "
+    "ENGINE = ReplacingMergeTree ORDER BY (source, table_name, proven_at) TTL toDateTime(proven_at) + INTERVAL 400 DAY",
 )
 
 
@@ -61,5 +65,17 @@ def publish(clickhouse: Client, limit: int) -> None:
     """Write one limit; the latest by time counts."""
     clickhouse.command(
         f"INSERT INTO raw_millrace.batch_watermark VALUES ({limit}, now64(6, 'UTC'))",
+        settings={"min_free_disk_bytes_to_perform_insert": KEEP_FREE},
+    )
+
+
+def tell_proof(clickhouse: Client, source: str, table: str, rows: tuple[int, int], differing: int) -> None:
+    """Write the outcome of a proof; ``rows`` is (source, copy)."""
+    for statement in DDL:
+        clickhouse.command(statement)
+    clickhouse.command(
+        "INSERT INTO raw_millrace.proofs SELECT {source:String}, {table:String}, now64(6, 'UTC'), "
+        f"{rows[0]}, {rows[1]}, {differing}",
+        {"source": source, "table": table},
         settings={"min_free_disk_bytes_to_perform_insert": KEEP_FREE},
     )

@@ -19,10 +19,12 @@ import psycopg
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 
+from cdc import failpoints
 from cdc import state as engine_state
 from cdc.catalog import Shape
 from cdc.clickhouse import first_line
 from cdc.errors import DataError, TransientError
+from cdc.sinks.clickhouse import history
 
 # Codes of ClickHouse that say "later", not "never": timeouts, overload, a full disk, shutdown, too many parts.
 _TRANSIENT_CODES = {159, 160, 202, 209, 210, 236, 241, 242, 243, 252, 319, 394, 439}
@@ -34,7 +36,8 @@ _LIBRARY_FAULT = re.compile(r"Code: 100[01], (?:type: [\w:]*?(\w+),|e\.code\(\) 
 _NO_ROOM = {"28", "122"}  # no space left, quota used up
 KEEP_FREE = 256 << 20
 """Bytes that must be free for an insert: many times what all inserts at once can write, so that none meets the disk's end."""
-_UNKNOWN_FIELD = 117
+# An element that a tuple does not have: in the one code if it comes beside all of the others, in the other if in place of one.
+_UNKNOWN_FIELD = {117: "named tuple", 10: "Tuple doesn't have element with name"}
 _CODE = re.compile(r"[Cc]ode:? (\d+)")
 _ROW = re.compile(r"at row (\d+)")
 _FIRST_PAUSE = 0.1
@@ -57,7 +60,7 @@ class RefusedRows(DataError):
     @property
     def unknown_column(self) -> bool:
         """Whether a row holds a column that the table's recorded shape does not."""
-        return self.code == _UNKNOWN_FIELD and "named tuple" in self.reason
+        return self.code in _UNKNOWN_FIELD and _UNKNOWN_FIELD[self.code] in self.reason
 
 
 @dataclass
@@ -81,14 +84,38 @@ def send(
     *,
     waiting: Waiting,
     unique_statement: bool = False,
+    log_statement: str | None = None,
+    log_first: bool = False,
 ) -> None:
-    """Insert ``body``; returns once the rows are visible. ``unique_statement``: no other body is ever sent with it, so
-    that it can stand for the body in the deduplication token.
+    """Insert ``body`` into the raw table, and into its log where it has one; returns once the rows are visible.
+
+    ``unique_statement``: no other body is ever sent with it, so that it can stand for the body in the deduplication token.
+    ``log_statement``: what is done to the log, where that is not the same. ``log_first``: the statement reads the raw table that it
+    changes. Otherwise the log comes second: it holds nothing that the raw table refuses.
 
     Raises:
         TransientError: ClickHouse did not take it in time, or the wait was stopped; whether it was written is unknown.
         RefusedRows: it refuses the content.
     """
+    statements = [statement]
+    if shape.history:
+        statements.append(log_statement or history.statement_into_log(shape, statement))
+    for number, each in enumerate(reversed(statements) if log_first else statements):
+        if number:
+            failpoints.hit("history.between")
+        _send(clickhouse, shape, each, body, settings, waiting=waiting, unique_statement=unique_statement)
+
+
+def _send(
+    clickhouse: Client,
+    shape: Shape,
+    statement: str,
+    body: bytes,
+    settings: dict[str, object],
+    *,
+    waiting: Waiting,
+    unique_statement: bool,
+) -> None:
     digest = hashlib.blake2b(b"" if unique_statement else body, digest_size=16)
     digest.update(statement.encode())
     with_token = settings | {
@@ -136,16 +163,28 @@ def insert(
     settings: dict[str, object],
     *,
     patience: float,
+    log_statement: Callable[[int], str] | None = None,
+    log_first: bool = False,
 ) -> int:
     """Insert ``body`` under a batch number of its own; return that number once the rows are visible. The statement must
-    hold the number, and a version that grows should numbers ever begin anew.
+    hold the number, and a version that grows should numbers ever begin anew. The rest is `send`'s.
 
     Raises:
         TransientError, RefusedRows: as `send`; the number is closed where nothing was written.
     """
     batch = engine_state.open_batch(state, writer)
     try:
-        send(clickhouse, shape, statement(batch), body, settings, waiting=Waiting(patience), unique_statement=True)
+        send(
+            clickhouse,
+            shape,
+            statement(batch),
+            body,
+            settings,
+            waiting=Waiting(patience),
+            unique_statement=True,
+            log_statement=log_statement(batch) if log_statement else None,
+            log_first=log_first,
+        )
     except RefusedRows:
         engine_state.close_batch(state, batch)
         raise

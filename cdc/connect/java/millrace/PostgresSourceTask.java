@@ -24,17 +24,19 @@ import io.debezium.pipeline.ChangeEventSourceCoordinator;
  * the BEGIN, which bears the position of the transaction's first record, is counted as one; and after the first row of a
  * position the rest of it is skipped for good. So what is stored with every record is the end of the last transaction
  * before it: the server then sends what has committed since, each transaction from its beginning, and what is sent twice
- * has the same versions and numbers.
+ * has the same versions and numbers. Messages that are {@link Events} are routed here, with the same positions.
  */
 public final class PostgresSourceTask extends PostgresConnectorTask {
     private long position = -1;
     private long transaction = -1;
     private int number;
+    private Events events = new Events(null);
 
     /** Called again, on the same task, when Debezium starts anew after an error that it retries. */
     @Override
     public ChangeEventSourceCoordinator<PostgresPartition, PostgresOffsetContext> start(Configuration config) {
         position = -1;
+        events = new Events(config.getString("millrace.outbox"));
         return super.start(config);
     }
 
@@ -46,9 +48,7 @@ public final class PostgresSourceTask extends PostgresConnectorTask {
             if (record.value() instanceof Struct value && value.schema().field("op") != null && "c".equals(value.get("op"))) {
                 number(value.getStruct("source"));
             }
-            numbered.add(new SourceRecord(record.sourcePartition(), between(record.sourceOffset()), record.topic(),
-                    record.kafkaPartition(), record.keySchema(), record.key(), record.valueSchema(), record.value(),
-                    record.timestamp(), record.headers()));
+            numbered.add(events.routed(record, between(record.sourceOffset())));
         }
         return numbered;
     }

@@ -7,9 +7,12 @@ import java.time.LocalDateTime;
 import java.time.OffsetDateTime;
 import java.time.ZoneOffset;
 import java.util.HexFormat;
+import java.util.Map;
 import java.util.Properties;
 import java.util.Set;
 
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.ObjectMapper;
 import org.apache.kafka.connect.data.SchemaBuilder;
 import org.apache.kafka.connect.errors.DataException;
 import org.postgresql.jdbc.PgArray;
@@ -30,6 +33,9 @@ import io.debezium.spi.converter.RelationalColumn;
  * cannot be told from a real one. Here every such type is text, as COPY writes it (bytea as hex without its prefix,
  * arrays and hstore as JSON of their elements' texts); an unchanged TOAST value is the text `absent`, whatever the type.
  * A value of a class that is not known is refused, which stops the connector: nothing is guessed.
+ *
+ * Values of masked columns leave masked. Where some columns of a table are masked, one that was not known when the masks were
+ * declared (a new one, or a masked one under another name) has `absent` for its values: they are read from the source.
  */
 public final class PostgresText implements CustomConverter<SchemaBuilder, RelationalColumn> {
     /** Types (by oid) whose JSON is exact without us: bool, int8, int2, int4, text, oid, json, float4, float8, bpchar, varchar, uuid, jsonb. */
@@ -38,6 +44,7 @@ public final class PostgresText implements CustomConverter<SchemaBuilder, Relati
     private static final int BOX_ARRAY = 1020;
 
     private String absent;
+    private Map<String, Map<String, Mask>> masks;
 
     @Override
     public void configure(Properties properties) {
@@ -45,16 +52,28 @@ public final class PostgresText implements CustomConverter<SchemaBuilder, Relati
         if (absent == null) {
             throw new DataException("the converter needs its property `absent`: the text of an unchanged TOAST value");
         }
+        try {
+            String declared = properties.getProperty("masks", "{}");
+            masks = Mask.read(new ObjectMapper().readValue(declared, Map.class), properties.getProperty("key.password"));
+        } catch (JsonProcessingException error) {
+            throw new DataException("the converter's property `masks` is no JSON object", error);
+        }
     }
 
     @Override
     public void converterFor(RelationalColumn column, ConverterRegistration<SchemaBuilder> registration) {
-        if (EXACT.contains(column.nativeType())) {
+        Map<String, Mask> of = masks.get(column.dataCollection());
+        Mask mask = of == null ? Mask.CLEAR : of.getOrDefault(column.name(), text -> absent);
+        if (mask == Mask.CLEAR && EXACT.contains(column.nativeType())) {
             return;
         }
         String type = column.typeName();
         // optional even where the column is not: the old image of a delete has nothing but the key
-        registration.register(SchemaBuilder.string().optional(), value -> text(value, column, type));
+        registration.register(SchemaBuilder.string().optional(), value -> masked(text(value, column, type), mask));
+    }
+
+    private String masked(String text, Mask mask) {
+        return text == null || text.equals(absent) ? text : mask.of(text);
     }
 
     private String text(Object value, RelationalColumn column, String type) {

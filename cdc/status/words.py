@@ -1,0 +1,26 @@
+"""How a status is said to a person: sizes and states in words, alike on a terminal and on the page."""
+
+from cdc.status.facts import TableStatus
+
+
+def state_of(table: TableStatus) -> str:
+    """What is being done with a table."""
+    if table.parked:
+        return "not followed"
+    if table.copying:
+        return f"copying, {table.copying[0]} of {table.copying[1]} ranges"
+    if table.mend:
+        return "being mended"
+    return "followed" if table.backfilled else "waits for its backfill"
+
+
+def size_in_words(size: int | None) -> str:
+    """A number of bytes with its unit; ``?`` when nobody could be asked."""
+    if size is None:
+        return "?"
+    value = float(max(size, 0))
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1024 or unit == "GB":
+            return f"{value:.0f} {unit}"
+        value /= 1024
+    raise AssertionError
