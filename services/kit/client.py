@@ -4,6 +4,9 @@ Only idempotent calls may go through here: a call whose answer was lost is simpl
 
     CallRefused      the other service answered with a problem (permanent: repeating it changes nothing)
     CallUnavailable  no answer, or a 5xx one, after all attempts (transient: whether it took effect is unknown)
+
+A caller that is not let in (no token to be had, one that is not taken, too many calls) has CallUnavailable too: it says
+nothing about what was asked, and passes once the sessions service is back or its table of clients is mended.
 """
 
 import asyncio
@@ -11,14 +14,16 @@ from typing import Any, Self
 
 import httpx
 
-from services.kit import log
+from services.kit import log, telemetry
 from services.kit.problem import ProblemError, Unavailable
+from services.kit.token_source import TokenRefused
 
 ATTEMPTS = 3
 _FIRST_PAUSE_S = 0.1
 _CONNECT_TIMEOUT_S = 1.0
 # Shorter than the servers' keep-alive: an idle connection is dropped by us, never under a request.
 _IDLE_CONNECTION_S = 10.0
+_NOT_LET_IN = frozenset({"unauthorized", "invalid-token", "forbidden", "too-many-requests"})
 
 
 class CallRefused(ProblemError):
@@ -40,12 +45,13 @@ class CallUnavailable(Unavailable):
 
 
 class ServiceClient:
-    """Keeps connections to one service. `timeout_s` bounds each attempt."""
+    """Keeps connections to one service. `timeout_s` bounds each attempt; `auth` is a TokenSource where one is asked."""
 
-    def __init__(self, service: str, url: str, timeout_s: float = 5.0) -> None:
+    def __init__(self, service: str, url: str, timeout_s: float = 5.0, *, auth: httpx.Auth | None = None) -> None:
         self._service = service
         self._http = httpx.AsyncClient(
             base_url=url,
+            auth=auth,
             timeout=httpx.Timeout(timeout_s, connect=_CONNECT_TIMEOUT_S),
             limits=httpx.Limits(max_connections=50, keepalive_expiry=_IDLE_CONNECTION_S),
             trust_env=False,
@@ -65,15 +71,20 @@ class ServiceClient:
         pause = _FIRST_PAUSE_S
         for attempt in range(1, attempts + 1):
             try:
-                response = await self._http.request(method, path, json=json, params=params, headers=_headers())
+                with telemetry.calling(self._service, method):
+                    response = await self._http.request(method, path, json=json, params=params, headers=_headers())
             except httpx.TransportError as error:
                 fault = f"{type(error).__name__}"
+            except TokenRefused as error:
+                raise CallUnavailable(f"{self._service} cannot be asked: {error.detail}") from error
             else:
                 if response.status_code < 400:
                     return response.json() if response.content else None
-                if response.status_code < 500:
-                    raise CallRefused(self._service, response.status_code, _problem(response))
                 fault = f"status {response.status_code}"
+                if response.status_code < 500:
+                    refusal = CallRefused(self._service, response.status_code, _problem(response))
+                    if refusal.kind not in _NOT_LET_IN:
+                        raise refusal
             if attempt < attempts:
                 await asyncio.sleep(pause)
                 pause *= 3
@@ -81,8 +92,9 @@ class ServiceClient:
 
 
 def _headers() -> dict[str, str]:
+    """The ids that the call belongs to: the request's, and the trace."""
     request_id = log.request_id.get()
-    return {"x-request-id": request_id} if request_id else {}
+    return telemetry.inject() | ({"x-request-id": request_id} if request_id else {})
 
 
 def _problem(response: httpx.Response) -> dict[str, Any]:

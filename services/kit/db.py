@@ -1,79 +1,32 @@
 """Connection pools as types: `Primary` writes, `Replica` only reads; the type checker refuses a misplaced write.
 
-Rows become dataclasses by column name. SQL is literal text with parameters; there is no query builder. A pool opens in
-the background: a service starts while its database is still away and says so in /readyz.
+A committed write notes its place in the log for the caller (services/kit/position.py); a read from the replica waits for
+the caller's own writes or goes to the primary (services/kit/replica.py).
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import hashlib
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from typing import Any, LiteralString, Self, TypeVar
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, LiteralString, TypeVar
 
+import psycopg
 from psycopg import AsyncConnection, AsyncCursor
-from psycopg.rows import class_row
-from psycopg_pool import AsyncConnectionPool
+
+from services.kit import metrics, position
+from services.kit.health import Check, at_migrations_head
+from services.kit.pool import MAX_CONNECTIONS, SESSION, Parameters, Pool, run
+from services.kit.position import Positions
+from services.kit.replica import Replica
+
+__all__ = ["MAX_CONNECTIONS", "Database", "Parameters", "Primary", "Replica", "Transaction", "connect"]
 
 T = TypeVar("T")
-Parameters = Mapping[str, Any] | Sequence[Any] | None
 
-# Ten connections are more than one event loop keeps busy; waiting longer than five seconds helps no caller.
-MAX_CONNECTIONS = 10
-WAIT_S = 5.0
-_SESSION = (
-    "-c timezone=UTC -c statement_timeout=10000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000"
-)
-
-
-async def _run(
-    connection: AsyncConnection[Any], row: type[T], query: LiteralString, values: Parameters
-) -> AsyncCursor[T]:
-    cursor = connection.cursor(row_factory=class_row(row))
-    await cursor.execute(query, values)
-    return cursor
-
-
-class _Pool:
-    """Reading, which both kinds can do. Each call is one statement in a transaction of its own."""
-
-    def __init__(self, dsn: str, name: str, session: str) -> None:
-        self._pool = AsyncConnectionPool(
-            dsn,
-            kwargs={"autocommit": True, "options": session, "application_name": name},
-            min_size=1,
-            max_size=MAX_CONNECTIONS,
-            timeout=WAIT_S,
-            # A connection that died with its server is replaced before a request gets it.
-            check=AsyncConnectionPool.check_connection,
-            open=False,
-        )
-
-    async def __aenter__(self) -> Self:
-        await self._pool.open(wait=False)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._pool.close()
-
-    async def answers(self) -> None:
-        """Return when the server answers; raise psycopg.OperationalError when it does not."""
-        async with self._pool.connection(timeout=1.0) as connection:
-            await connection.execute("SELECT 1")
-
-    async def one(self, row: type[T], query: LiteralString, values: Parameters = None) -> T | None:
-        """The first row, or None."""
-        async with self._pool.connection() as connection:
-            return await (await _run(connection, row, query, values)).fetchone()
-
-    async def all(self, row: type[T], query: LiteralString, values: Parameters = None) -> list[T]:
-        async with self._pool.connection() as connection:
-            return await (await _run(connection, row, query, values)).fetchall()
-
-
-class Replica(_Pool):
-    """A server that may be behind: for lists and reports, never for a decision. Its sessions are read-only."""
-
-    def __init__(self, dsn: str, name: str) -> None:
-        super().__init__(dsn, name, f"{_SESSION} -c default_transaction_read_only=on")
+# The commit has flushed the log up to its own record (synchronous_commit is on); the insert position may lie beyond
+# what will be sent to a replica soon.
+_FLUSHED: LiteralString = "SELECT (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint"
 
 
 class Transaction:
@@ -84,7 +37,7 @@ class Transaction:
 
     async def send(self, row: type[T], query: LiteralString, values: Parameters = None) -> AsyncCursor[T]:
         """Queue a statement whose rows are fetched from the cursor later."""
-        return await _run(self._connection, row, query, values)
+        return await run(self._connection, row, query, values)
 
     async def execute(self, query: LiteralString, values: Parameters = None) -> None:
         """Queue a statement without a result; its error appears at the next fetch or at the commit."""
@@ -97,25 +50,64 @@ class Transaction:
         return await (await self.send(row, query, values)).fetchall()
 
 
-class Primary(_Pool):
+class Primary(Pool):
     """The server that takes writes and shows every committed one."""
 
     def __init__(self, dsn: str, name: str) -> None:
-        super().__init__(dsn, name, _SESSION)
+        super().__init__(dsn, name, SESSION, kind="primary")
+        self._positions = Positions(dsn)
+
+    async def one(self, row: type[T], query: LiteralString, values: Parameters = None) -> T | None:
+        """The first row, or None."""
+        async with self.connection() as connection:
+            found = await (await run(connection, row, query, values)).fetchone()
+            await self._note_position(connection)
+            return found
+
+    async def all(self, row: type[T], query: LiteralString, values: Parameters = None) -> list[T]:
+        async with self.connection() as connection:
+            found = await (await run(connection, row, query, values)).fetchall()
+            await self._note_position(connection)
+            return found
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Commits when the block ends, rolls back when it raises."""
-        async with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
-            yield Transaction(connection)
+        async with self.connection() as connection:
+            async with connection.pipeline(), connection.transaction():
+                yield Transaction(connection)
+            await self._note_position(connection)
+
+    async def _note_position(self, connection: AsyncConnection[Any]) -> None:
+        request = position.scope.get()
+        if request is None or not request.writes:
+            return
+        try:
+            answer = await (await connection.execute(_FLUSHED)).fetchone()
+        except psycopg.OperationalError:
+            # What was committed stays so; the caller only goes without a position.
+            return
+        if answer is not None:
+            self._positions.wrote(answer[0])
 
 
 @dataclass(frozen=True, slots=True)
 class Database:
     """The two faces of a service's database."""
 
+    name: str
     primary: Primary
     replica: Replica
+    key: bytes = field(repr=False)
+    """The service's own, the same in all its processes: for digests that nobody else should be able to try."""
+
+    def checks(self) -> Mapping[str, Check]:
+        """For /readyz: the primary answers and has the newest migrations; the replica is told, never required."""
+        return {
+            "database": self.primary.answers,
+            "migrations": partial(at_migrations_head, self.name, self.primary),
+            "replica": self.replica.standing,
+        }
 
 
 @asynccontextmanager
@@ -123,5 +115,6 @@ async def connect(name: str, dsn: str, replica_dsn: str | None) -> AsyncIterator
     """Pools for `dsn` and its replica; without a replica the reads go to the primary, still read-only."""
     async with AsyncExitStack() as pools:
         primary = await pools.enter_async_context(Primary(dsn, name))
-        replica = await pools.enter_async_context(Replica(replica_dsn or dsn, name))
-        yield Database(primary, replica)
+        replica = await pools.enter_async_context(Replica(replica_dsn or dsn, dsn, name))
+        metrics.watch(primary)
+        yield Database(name, primary, replica, hashlib.sha256(b"millrace digests\0" + dsn.encode()).digest())

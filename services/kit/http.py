@@ -1,71 +1,43 @@
-"""The shell of a service: health, request ids, logs, limits, problem documents; the routes are the service's own.
+"""The shell of a service: health, metrics, ids, logs, limits, problem documents; the routes are the service's own.
 
-GET /livez   200 while the process runs
-GET /readyz  200 when everything in `app.state.checks` answers, 503 naming what does not
+GET /livez    200 while the process runs
+GET /readyz   200 when everything in `app.state.checks` answers, 503 naming what does not
+GET /metrics  Prometheus' text format
 """
 
-import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import psycopg
-import uvicorn
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel
+from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Match
 
-from services.kit import log, problem
+from services.kit import conditional, log, metrics, position, problem
+from services.kit.auth import open_to_anyone
+from services.kit.declarations import describe, require_declarations
+from services.kit.health import Check, health
+from services.kit.limits import DEFAULT_MAX_BODY_BYTES
 from services.kit.middleware import RequestMiddleware
+from services.kit.server import serve
 
-Check = Callable[[], Awaitable[None]]
+__all__ = ["Check", "Wiring", "application", "serve"]
+
 Wiring = Callable[[FastAPI], AbstractAsyncContextManager[Mapping[str, Check]]]
 
-DEFAULT_MAX_BODY_BYTES = 256 * 1024
-# In-flight requests get this long after SIGTERM; the supervisor kills later than that.
-GRACE_S = 10
-# Longer than the callers keep an idle connection, so that the server never closes one that a request is being sent on.
-KEEP_ALIVE_S = 30
+# Longer than any handler's own deadlines: whoever meets it has met a fault.
+REQUEST_TIMEOUT_S = 60.0
 
 logger = logging.getLogger("services.request")
-health = APIRouter(tags=["health"])
-
-
-class Liveness(BaseModel):
-    status: str
-
-
-class Readiness(BaseModel):
-    status: str
-    checks: dict[str, str]
-
-
-@health.get("/livez", operation_id="livez")
-async def livez() -> Liveness:
-    """The process runs."""
-    return Liveness(status="ok")
-
-
-@health.get("/readyz", operation_id="readyz", responses={503: {"model": Readiness}})
-async def readyz(request: Request) -> Readiness:
-    """Everything that the service needs answers."""
-    checks: Mapping[str, Check] = request.app.state.checks
-    answers = await asyncio.gather(*(check() for check in checks.values()), return_exceptions=True)
-    states = {
-        name: "ok" if answer is None else f"failed: {type(answer).__name__}"
-        for name, answer in zip(checks, answers, strict=True)
-    }
-    ready = Readiness(status="ok" if all(s == "ok" for s in states.values()) else "failed", checks=states)
-    if ready.status != "ok":
-        return JSONResponse(ready.model_dump(), 503)  # type: ignore[return-value]
-    return ready
 
 
 class _Service(FastAPI):
-    """FastAPI whose OpenAPI document knows the problem document."""
+    """FastAPI whose OpenAPI document knows the problem document and X-Commit-LSN."""
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
@@ -74,25 +46,49 @@ class _Service(FastAPI):
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
             schemas.update(schema.pop("$defs", {}))
             schemas["Problem"] = schema
+            describe(self, document)
             document["components"]["schemas"] = dict(sorted(schemas.items()))
+            position.describe(document["paths"])
         return self.openapi_schema or {}
 
 
-async def _answer(_: Request, error: Exception) -> Response:
+async def _answer(request: Request, error: Exception) -> Response:
     answer = problem.from_exception(error)
     if answer.status >= 500:
         logger.warning("%s: %s", answer.detail, error.__cause__ or error)
-    return problem.response(answer, log.request_id.get())
+    response = problem.response(answer, log.request_id.get())
+    if answer.status == 405:
+        response.headers["allow"] = ", ".join(_allowed(request))
+    return response
+
+
+def _allowed(request: Request) -> list[str]:
+    """The methods that the path knows; the router itself names those of one route only."""
+    routes: list[BaseRoute] = request.app.routes
+    return [
+        method
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE")
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
+    ]
 
 
 def application(
-    name: str, router: APIRouter, wiring: Wiring | None = None, *, max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
+    name: str,
+    router: APIRouter,
+    wiring: Wiring | None = None,
+    *,
+    max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
+    timeout_s: float = REQUEST_TIMEOUT_S,
+    strict: bool = False,
 ) -> FastAPI:
     """The service's app. `wiring` opens what it needs, puts it into `app.state` and yields the readiness checks;
-    without it the app describes itself (OpenAPI) and serves nothing else."""
+    without it the app describes itself (OpenAPI) and serves nothing else. A `strict` one does not start when a route
+    does not say who may call it (services.kit.auth)."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        if strict:
+            require_declarations(app)
         if wiring is None:
             app.state.checks = {}
             yield
@@ -105,27 +101,16 @@ def application(
         title=f"millrace {name}",
         version="1",
         lifespan=lifespan,
-        responses=problem.declared(400, 413, 422, 500, 503),
+        # The kit's middleware does this, and cheaper (services/kit/telemetry.py).
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+        responses=problem.declared(400, 413, 422, 431, 500, 503),
         generate_unique_id_function=lambda route: route.name,
     )
     app.include_router(router)
     app.include_router(health)
-    app.add_middleware(RequestMiddleware, max_body_bytes=max_body_bytes)
-    for kind in (problem.ProblemError, RequestValidationError, HTTPException, psycopg.Error):
+    app.add_route("/metrics", open_to_anyone(metrics.show), include_in_schema=False)
+    app.add_middleware(RequestMiddleware, max_body_bytes=max_body_bytes, timeout_s=timeout_s)
+    app.add_exception_handler(conditional.NotModified, conditional.not_modified)
+    for kind in (problem.ProblemError, RequestValidationError, HTTPException, psycopg.Error, RedisError):
         app.add_exception_handler(kind, _answer)
     return app
-
-
-def serve(name: str, app: FastAPI, port: int) -> None:
-    """Run the app on 127.0.0.1:`port` until SIGTERM or SIGINT, then finish what is in flight."""
-    log.configure(name)
-    uvicorn.run(
-        app,
-        host="127.0.0.1",
-        port=port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=GRACE_S,
-    )

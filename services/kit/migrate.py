@@ -1,8 +1,9 @@
 """`python -m services.kit.migrate NAME ...`: bring each service's database to the shape of its numbered SQL files.
 
 Forward only. `services/<name>/migrations/NNNN_title.sql` are applied in order, each in a transaction of its own, under
-an advisory lock, and recorded in `service.schema_migrations`. Refuses a file that was edited or removed after it was
-applied, a gap or a repetition in the numbers, and a lock that cannot be had soon: nothing queues behind it.
+an advisory lock, and recorded in `service.schema_migrations`. Before them come the kit's own tables, which every service
+has: `services/kit/migrations`, recorded in `service.kit_migrations`. Refuses a file that was edited or removed after it
+was applied, a gap or a repetition in the numbers, and a lock that cannot be had soon: nothing queues behind it.
 """
 
 import hashlib
@@ -14,11 +15,13 @@ from pathlib import Path
 
 import psycopg
 from psycopg.rows import class_row
+from psycopg.sql import SQL, Identifier
 from pydantic import TypeAdapter, ValidationError
 
 from services.kit.settings import Dsn
 
 SERVICES = Path(__file__).resolve().parent.parent
+KIT = "kit"
 _FILE_NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 # Any fixed number: it only has to be the same in all runners on one database.
 _ADVISORY_LOCK = 4_721_001
@@ -26,13 +29,13 @@ _OTHER_RUNNER_WAIT = "60s"
 # A table lock that takes longer would make every other query of the service wait behind it.
 _TABLE_LOCK_WAIT = "5s"
 
-_VERSION_TABLE = """
+_VERSION_TABLE = SQL("""
 CREATE SCHEMA IF NOT EXISTS service;
-CREATE TABLE IF NOT EXISTS service.schema_migrations (
+CREATE TABLE IF NOT EXISTS service.{} (
     name       text PRIMARY KEY,
     sha256     text NOT NULL,
     applied_at timestamptz NOT NULL DEFAULT now()
-)"""
+)""")
 
 
 class MigrationError(Exception):
@@ -79,26 +82,42 @@ def outstanding(files: list[MigrationFile], applied: list[Migration]) -> list[Mi
     return files[len(applied) :]
 
 
-def apply(dsn: str, files: list[MigrationFile]) -> list[str]:
+def record(name: str) -> str:
+    """The table of schema `service` that says which files of the folder `name` are applied."""
+    return "kit_migrations" if name == KIT else "schema_migrations"
+
+
+def apply(dsn: str, files: list[MigrationFile], recorded_in: str = "schema_migrations") -> list[str]:
     """Apply what is outstanding; the names of the applied files. What was applied before an error stays applied."""
+    table = Identifier(recorded_in)
     with psycopg.connect(dsn, autocommit=True, application_name="migrate") as connection:
         connection.execute("SELECT set_config('lock_timeout', %s, false)", [_OTHER_RUNNER_WAIT])
         connection.execute("SELECT pg_advisory_lock(%s)", [_ADVISORY_LOCK])
         connection.execute("SELECT set_config('lock_timeout', %s, false)", [_TABLE_LOCK_WAIT])
-        connection.execute(_VERSION_TABLE)
+        connection.execute(_VERSION_TABLE.format(table))
         with connection.cursor(row_factory=class_row(Migration)) as cursor:
-            applied = cursor.execute("SELECT name, sha256 FROM service.schema_migrations ORDER BY name").fetchall()
+            applied = cursor.execute(SQL("SELECT name, sha256 FROM service.{} ORDER BY name").format(table)).fetchall()
         todo = outstanding(files, applied)
         for file in todo:
             try:
                 with connection.transaction():
                     connection.execute(file.sql.encode())
                     connection.execute(
-                        "INSERT INTO service.schema_migrations (name, sha256) VALUES (%s, %s)", [file.name, file.sha256]
+                        SQL("INSERT INTO service.{} (name, sha256) VALUES (%s, %s)").format(table),
+                        [file.name, file.sha256],
                     )
             except psycopg.Error as error:
                 raise MigrationError(f"{file.name}: {str(error).strip()}") from error
         return [file.name for file in todo]
+
+
+def complete(dsn: str, name: str) -> list[str]:
+    """Give a database all tables of service `name`, the kit's too; the names of the applied files."""
+    applied: list[str] = []
+    for folder in (KIT, name):
+        files = apply(dsn, read(SERVICES / folder / "migrations"), record(folder))
+        applied += [file if folder == name else f"{folder}/{file}" for file in files]
+    return applied
 
 
 def migrate(name: str) -> list[str]:
@@ -111,11 +130,11 @@ def migrate(name: str) -> list[str]:
         TypeAdapter(Dsn).validate_python(dsn)
     except ValidationError as error:
         raise MigrationError(f"setting {variable} ({meaning}) is wrong: {error.errors()[0]['msg']}") from None
-    return apply(dsn, read(SERVICES / name / "migrations"))
+    return complete(dsn, name)
 
 
 def main(names: list[str]) -> int:
-    known = sorted(path.parent.name for path in SERVICES.glob("*/migrations"))
+    known = sorted(path.parent.name for path in SERVICES.glob("*/migrations") if path.parent.name != KIT)
     if not names or set(names) - set(known):
         print(f"name services to migrate, out of: {', '.join(known)}", file=sys.stderr)
         return 2

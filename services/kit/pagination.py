@@ -12,15 +12,20 @@ from typing import Annotated, Generic, TypeVar
 from uuid import UUID
 
 from fastapi import Query
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StringConstraints
 
-from services.kit.problem import Unprocessable
+from services.kit.problem import InvalidCursor
 
 MAX_LIMIT = 500
 _SIGNATURE_BYTES = 12
+CURSOR_PATTERN = "^[A-Za-z0-9_-]{38}$"
+"""An id and its signature, 28 bytes, in base64."""
 
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="how many items at most")]
-Cursor = Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before")]
+Cursor = Annotated[
+    Annotated[str, StringConstraints(pattern=CURSOR_PATTERN)] | None,
+    Query(description="`next_cursor` of the page before"),
+]
 
 # Below every id, so that the first page needs no query of its own.
 BEGINNING = UUID(int=0)
@@ -57,7 +62,7 @@ class Cursors:
             raw = b""
         after, signature = raw[:16], raw[16:]
         if len(after) != 16 or not hmac.compare_digest(signature, self._signature(scope, after)):
-            raise Unprocessable("this cursor is not one of this list; start again without a cursor")
+            raise InvalidCursor("this cursor is not one of this list; start again without a cursor")
         return UUID(bytes=after)
 
     def page(

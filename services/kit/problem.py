@@ -2,12 +2,23 @@
 
     ProblemError
     ├── Malformed        400  the body is not JSON
+    │   └── MalformedHeader   a header is not what it should be
+    ├── Unauthorized     401  no token, or not one that holds (services.kit.tokens)
+    ├── Forbidden        403  not for this caller (services.kit.auth)
     ├── NotFound         404  no such thing
     ├── Conflict         409  the thing's state forbids it
     ├── TooLarge         413  the body is over the limit
     ├── Unprocessable    422  well-formed, but not acceptable (data)
+    │   ├── RuleBroken        each member is right by itself, but not with the others, or not now
+    │   ├── UnknownReference  a member names what is not there
+    │   └── InvalidCursor     not a cursor that this list gave
+    ├── HeadersTooLarge  431  too many headers, or too long ones
+    ├── TooManyRequests  429  over a rate limit (services.kit.rate_limits)
     ├── Unexpected       500  a fault of ours
     └── Unavailable      503  something we need did not answer (transient: try again)
+        └── TimedOut          the request took longer than it may
+
+docs/services/kit.md lists every slug, those of the services too; a test compares the two.
 
 Refuses to show internals: no SQL, no trace, no input is echoed.
 """
@@ -21,6 +32,7 @@ import orjson
 import psycopg
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
+from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -29,12 +41,17 @@ MEDIA_TYPE = "application/problem+json"
 _MAX_FAULTS = 20
 _MAX_NAME = 200
 
+RULE = "rule"
+"""Type of a validator's error that JSON Schema could not have told (`services.kit.schema.broken`)."""
+
 
 class ProblemError(Exception):
     """An error whose answer is known. `members` are extension members of the document, JSON values only."""
 
     status: ClassVar[int] = 500
     slug: ClassVar[str] = "unexpected"
+    retry_after_s: int | None = None
+    """Told to the caller when the same request may succeed later."""
 
     def __init__(self, detail: str, **members: object) -> None:
         super().__init__(detail)
@@ -51,9 +68,17 @@ class ProblemError(Exception):
             **self.members,
         }
 
+    def headers(self) -> dict[str, str]:
+        """Headers of the answer besides its type."""
+        return {} if self.retry_after_s is None else {"Retry-After": str(self.retry_after_s)}
+
 
 class Malformed(ProblemError):
     status, slug = 400, "malformed-body"
+
+
+class MalformedHeader(Malformed):
+    slug = "malformed-header"
 
 
 class NotFound(ProblemError):
@@ -72,12 +97,41 @@ class Unprocessable(ProblemError):
     status, slug = 422, "invalid-request"
 
 
+class RuleBroken(Unprocessable):
+    slug = "rule-broken"
+
+
+class UnknownReference(Unprocessable):
+    slug = "unknown-reference"
+
+
+class InvalidCursor(Unprocessable):
+    slug = "invalid-cursor"
+
+
+class HeadersTooLarge(ProblemError):
+    status, slug = 431, "headers-too-large"
+
+
 class Unexpected(ProblemError):
     status, slug = 500, "unexpected"
 
 
 class Unavailable(ProblemError):
     status, slug = 503, "unavailable"
+    retry_after_s = 1
+
+
+class TimedOut(Unavailable):
+    slug = "timed-out"
+
+
+class Refused(HTTPException):
+    """A problem found while the body is read. FastAPI lets nothing but its own exception pass through there."""
+
+    def __init__(self, problem: ProblemError) -> None:
+        super().__init__(problem.status, problem.detail)
+        self.problem = problem
 
 
 class _OtherHttp(ProblemError):
@@ -88,6 +142,11 @@ class _OtherHttp(ProblemError):
         phrase = HTTPStatus(error.status_code).phrase
         self.status = error.status_code  # type: ignore[misc]
         self.slug = phrase.lower().replace(" ", "-")  # type: ignore[misc]
+        self._headers = dict(error.headers or {})
+
+    def headers(self) -> dict[str, str]:
+        """The framework's own, such as Allow."""
+        return self._headers
 
 
 class FaultyField(BaseModel):
@@ -120,13 +179,15 @@ def from_exception(error: Exception) -> ProblemError:
         return Conflict("another row forbids this change")
     if isinstance(error, psycopg.OperationalError):
         return Unavailable("the database did not answer in time; try again")
+    if isinstance(error, RedisError):
+        return Unavailable("Redis did not answer in time; try again")
     return Unexpected("a fault of the service; its log has it under the request id")
 
 
 def _http(error: HTTPException) -> ProblemError:
-    if error.status_code == 400:
-        return Malformed("the body cannot be read as JSON")
-    return TooLarge(str(error.detail)) if error.status_code == 413 else _OtherHttp(error)
+    if isinstance(error, Refused):
+        return error.problem
+    return Malformed("the body cannot be read as JSON") if error.status_code == 400 else _OtherHttp(error)
 
 
 def _invalid(error: RequestValidationError) -> ProblemError:
@@ -137,7 +198,8 @@ def _invalid(error: RequestValidationError) -> ProblemError:
         {"field": _printable(".".join(map(str, fault["loc"]))), "message": fault["msg"].removeprefix("Value error, ")}
         for fault in faults[:_MAX_FAULTS]
     ]
-    return Unprocessable("; ".join(f"{f['field']}: {f['message']}" for f in fields[:3]), errors=fields)
+    kind = RuleBroken if all(fault["type"] == RULE for fault in faults) else Unprocessable
+    return kind("; ".join(f"{f['field']}: {f['message']}" for f in fields[:3]), errors=fields)
 
 
 def _printable(name: str) -> str:
@@ -146,9 +208,8 @@ def _printable(name: str) -> str:
 
 
 def response(problem: ProblemError, request_id: str | None) -> Response:
-    headers = {"Retry-After": "1"} if problem.status == 503 else None
     body = orjson.dumps(problem.document(request_id), default=str)
-    return Response(body, problem.status, headers, MEDIA_TYPE)
+    return Response(body, problem.status, problem.headers(), MEDIA_TYPE)
 
 
 def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:

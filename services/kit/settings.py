@@ -42,6 +42,17 @@ class Settings(BaseSettings):
     )
 
 
+class GuardedSettings(Settings):
+    """Also where callers' tokens are verified and their calls counted: for a service that opens a door (services.kit.door)."""
+
+    redis_url: str = Field(
+        validation_alias="REDIS_URL",
+        pattern=r"^rediss?://",
+        description="address of Redis, where rate limits are counted",
+    )
+    sessions_url: Url = Field(validation_alias="SESSIONS_URL", description="address of the sessions service")
+
+
 S = TypeVar("S", bound=BaseSettings)
 
 

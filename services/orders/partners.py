@@ -30,6 +30,14 @@ class NotSold(Conflict):
     slug = "not-sold"
 
 
+class ReservationClosed(Conflict):
+    slug = "reservation-closed"
+
+
+class PaymentClosed(Conflict):
+    slug = "payment-closed"
+
+
 class PaymentDeclined(ProblemError):
     status, slug = 402, "payment-declined"
 
@@ -42,6 +50,12 @@ class ReservedLine:
     quantity: int
     unit_price: Decimal
     currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    email: str
+    full_name: str
 
 
 class Partners:
@@ -58,6 +72,16 @@ class Partners:
                 raise
             raise UnknownUser(f"there is no user {user_id}") from refusal
 
+    async def contact(self, user_id: UUID) -> Contact | None:
+        """Where the user's mail goes; None when the user is gone."""
+        try:
+            user = await self._users.call("GET", f"/users/{user_id}")
+        except CallRefused as refusal:
+            if refusal.answered == 404:
+                return None
+            raise
+        return Contact(user["email"], user["full_name"])
+
     async def require_products(self, ids: Sequence[UUID]) -> None:
         page = await self._products.call("GET", "/products", params={"id": [str(product_id) for product_id in ids]})
         known = {product["id"] for product in page["items"]}
@@ -73,12 +97,18 @@ class Partners:
         return [ReservedLine(**{**line, "unit_price": Decimal(line["unit_price"])}) for line in held["lines"]]
 
     async def commit(self, order_id: UUID) -> None:
-        await self._products.call("POST", f"/reservations/{order_id}/commit")
+        """The held pieces are the order's: from now on the hold does not expire. Raises ReservationClosed."""
+        try:
+            await self._products.call("POST", f"/reservations/{order_id}/commit")
+        except CallRefused as refusal:
+            raise _stock_error(refusal) from refusal
 
     async def release(self, order_id: UUID) -> None:
+        """Whatever is held or sold is available again, and a later reservation is refused."""
         await self._products.call("POST", f"/reservations/{order_id}/release")
 
-    async def pay(self, order_id: UUID, amount: Decimal, currency: str, method: str, token: str) -> None:
+    async def authorise(self, order_id: UUID, amount: Decimal, currency: str, method: str, token: str) -> None:
+        """Have the amount set aside. Raises PaymentDeclined, or PaymentClosed after a void."""
         body = {
             "order_id": str(order_id),
             "amount": str(amount),
@@ -89,12 +119,14 @@ class Partners:
         try:
             await self._payments.call("POST", "/payments", json=body)
         except CallRefused as refusal:
-            if refusal.answered != 402:
-                raise
-            received = refusal.document_received
-            raise PaymentDeclined(
-                str(received.get("detail", "the payment was declined")), failure_code=received.get("failure_code")
-            ) from refusal
+            raise _payment_error(refusal) from refusal
+
+    async def capture(self, order_id: UUID) -> None:
+        """Take what was set aside. Raises PaymentClosed when that is no longer possible."""
+        try:
+            await self._payments.call("POST", f"/payments/{order_id}/capture")
+        except CallRefused as refusal:
+            raise _payment_error(refusal) from refusal
 
     async def void(self, order_id: UUID, reason: str) -> None:
         await self._payments.call("POST", "/payments/void", json={"order_id": str(order_id), "reason": reason})
@@ -102,6 +134,8 @@ class Partners:
 
 def _stock_error(refusal: CallRefused) -> ProblemError:
     received: dict[str, Any] = refusal.document_received
+    if refusal.kind == ReservationClosed.slug:
+        return ReservationClosed("the reservation has expired or was released; place a new order")
     kinds: dict[str, type[ProblemError]] = {
         "insufficient-stock": InsufficientStock,
         "unknown-product": UnknownProduct,
@@ -109,3 +143,13 @@ def _stock_error(refusal: CallRefused) -> ProblemError:
     }
     kind = kinds.get(refusal.kind)
     return refusal if kind is None else kind(str(received.get("detail")), products=received.get("products", []))
+
+
+def _payment_error(refusal: CallRefused) -> ProblemError:
+    received: dict[str, Any] = refusal.document_received
+    if refusal.kind == PaymentClosed.slug:
+        return PaymentClosed("the payment was voided; place a new order")
+    if refusal.answered != 402:
+        return refusal
+    detail = str(received.get("detail", "the payment was declined"))
+    return PaymentDeclined(detail, failure_code=received.get("failure_code"))

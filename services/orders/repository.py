@@ -1,16 +1,21 @@
-"""The SQL of orders. An order leaves PENDING, and later CONFIRMED, by one conditional UPDATE: only one caller wins."""
+"""The SQL of orders. Changes go through the order's events, with the tables written in the same transaction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
-from psycopg.types.json import Jsonb
-
+from services.kit import log, outbox
 from services.kit.db import Primary, Replica
-from services.orders.totals import Totals
+from services.kit.idempotency import InFlight, Key, Once
+from services.orders import projection
+from services.orders.events import told
+from services.orders.eventstore import EventStore, VersionConflict
+from services.orders.order import Command, Order, decide
+from services.orders.stream import StockReserved
+
+_ROUNDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,74 +49,54 @@ class ItemRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Touched:
+class _Id:
     id: UUID
 
 
-async def insert_pending(primary: Primary, order_id: UUID, user_id: UUID, currency: str) -> None:
-    await primary.one(
-        Touched,
-        "INSERT INTO orders (id, user_id, status, currency) VALUES (%s, %s, 'PENDING', %s) RETURNING id",
-        [order_id, user_id, currency],
+async def execute(
+    primary: Primary, store: EventStore, order_id: UUID, command: Command, key: Key | None = None
+) -> Order:
+    """Carry the command out on the order as it is now; the order after it. Raises the problem that forbids it.
+
+    Another writer that comes between makes it read and decide again. A new order takes its `key` with it.
+    """
+    for _ in range(_ROUNDS - 1):
+        try:
+            return await _execute(primary, store, order_id, command, key)
+        except VersionConflict:
+            continue
+    return await _execute(primary, store, order_id, command, key)
+
+
+async def _execute(primary: Primary, store: EventStore, order_id: UUID, command: Command, key: Key | None) -> Order:
+    async with primary.transaction() as transaction:
+        order = await store.load(transaction, order_id)
+        if order is None and await Once(key, primary).claim(transaction) is not None:
+            raise InFlight("another request with this Idempotency-Key came first; repeat it for its reply")
+        new = decide(order, command)
+        if order is not None and not new:
+            return order
+        after = await store.append(transaction, order_id, order, new, {"request_id": log.request_id.get()})
+        lines_changed = any(isinstance(event, StockReserved) for event in new)
+        await projection.write(transaction, after, lines_changed=lines_changed)
+        await outbox.tell(transaction, *told(order, new, after))
+    return after
+
+
+async def read(primary: Primary, store: EventStore, order_id: UUID) -> Order | None:
+    """The order as its events say."""
+    async with primary.transaction() as transaction:
+        return await store.load(transaction, order_id)
+
+
+async def unfinished_without_saga(primary: Primary) -> list[UUID]:
+    """PENDING orders from before there were sagas: nobody else finishes them."""
+    rows = await primary.all(
+        _Id,
+        """SELECT id FROM orders JOIN service.order_events ON stream_id = id AND order_events.version = 1
+           WHERE status = 'PENDING' AND meta ->> 'source' = 'migration' ORDER BY id""",
     )
-
-
-async def record_lines(primary: Primary, order_id: UUID, lines: Sequence[dict[str, Any]], sums: Totals) -> bool:
-    """Write the lines and the totals of a PENDING order; False when it is not PENDING any more."""
-    return None is not await primary.one(
-        Touched,
-        """WITH changed AS (
-               UPDATE orders SET currency = %(currency)s, subtotal = %(subtotal)s, discount = %(discount)s,
-                   tax = %(tax)s, shipping = %(shipping)s, total = %(total)s, updated_at = now(), version = version + 1
-               WHERE id = %(id)s AND status = 'PENDING' RETURNING id),
-           written AS (
-               INSERT INTO order_items
-                   (order_id, line, product_id, sku, product_name, quantity, unit_price, line_total)
-               SELECT changed.id, line, product_id, sku, name, quantity, unit_price, unit_price * quantity
-               FROM changed, jsonb_to_recordset(%(lines)s) AS given(line smallint, product_id uuid, sku text, name text,
-                   quantity integer, unit_price numeric))
-           SELECT id FROM changed""",
-        {
-            "id": order_id,
-            "currency": sums.currency,
-            "subtotal": sums.subtotal,
-            "discount": sums.discount,
-            "tax": sums.tax,
-            "shipping": sums.shipping,
-            "total": sums.total,
-            "lines": Jsonb([{"line": number, **line} for number, line in enumerate(lines, start=1)]),
-        },
-    )
-
-
-async def confirm(primary: Primary, order_id: UUID) -> OrderRow | None:
-    """PENDING becomes CONFIRMED; None when it is not PENDING any more."""
-    return await primary.one(
-        OrderRow,
-        """UPDATE orders SET status = 'CONFIRMED', updated_at = now(), version = version + 1
-           WHERE id = %s AND status = 'PENDING' RETURNING *""",
-        [order_id],
-    )
-
-
-async def fail(primary: Primary, order_id: UUID, failure: str) -> OrderRow | None:
-    """PENDING becomes FAILED with its reason; None when it is not PENDING any more."""
-    return await primary.one(
-        OrderRow,
-        """UPDATE orders SET status = 'FAILED', failure = %s, updated_at = now(), version = version + 1
-           WHERE id = %s AND status = 'PENDING' RETURNING *""",
-        [failure[:500], order_id],
-    )
-
-
-async def cancel(primary: Primary, order_id: UUID) -> OrderRow | None:
-    """CONFIRMED becomes CANCELLED; None when it is not CONFIRMED any more."""
-    return await primary.one(
-        OrderRow,
-        """UPDATE orders SET status = 'CANCELLED', updated_at = now(), version = version + 1
-           WHERE id = %s AND status = 'CONFIRMED' RETURNING *""",
-        [order_id],
-    )
+    return [row.id for row in rows]
 
 
 async def find(primary: Primary, order_id: UUID) -> OrderRow | None:
@@ -133,14 +118,4 @@ async def list_after(replica: Replica, user_id: UUID | None, after: UUID, limit:
         OrderRow,
         "SELECT * FROM orders WHERE user_id = %s AND id > %s ORDER BY id LIMIT %s",
         [user_id, after, limit],
-    )
-
-
-async def pending_for(primary: Primary, seconds: float, limit: int) -> list[OrderRow]:
-    """Orders that have been PENDING for longer than `seconds`, oldest first."""
-    return await primary.all(
-        OrderRow,
-        """SELECT * FROM orders WHERE status = 'PENDING' AND placed_at < now() - make_interval(secs => %s)
-           ORDER BY placed_at LIMIT %s""",
-        [seconds, limit],
     )

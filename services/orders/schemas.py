@@ -1,5 +1,6 @@
 """The JSON of the orders service."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Literal, Self
@@ -7,7 +8,8 @@ from uuid import UUID
 
 from pydantic import Field, model_validator
 
-from services.kit.schema import MAX_QUANTITY, Input, Name, Output, Quantity
+from services.kit.schema import MAX_QUANTITY, Input, Name, Output, Quantity, broken
+from services.orders.repository import ItemRow, OrderRow
 
 MAX_ITEMS = 50
 
@@ -41,7 +43,7 @@ class NewOrder(Input):
     @model_validator(mode="after")
     def _bounded_per_product(self) -> Self:
         if any(quantity > MAX_QUANTITY for quantity in self.wanted.values()):
-            raise ValueError(f"an order takes at most {MAX_QUANTITY} pieces of a product")
+            raise broken(f"an order takes at most {MAX_QUANTITY} pieces of a product")
         return self
 
 
@@ -70,3 +72,9 @@ class Order(Output):
     updated_at: datetime
     version: int
     items: list[Item]
+
+
+def show(row: OrderRow, lines: Sequence[ItemRow]) -> Order:
+    """The order as it is answered."""
+    items = [Item.model_validate(line) for line in lines]
+    return Order.model_validate({**{name: getattr(row, name) for name in row.__slots__}, "items": items})

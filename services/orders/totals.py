@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from services.kit.problem import Unprocessable
+from services.kit.problem import RuleBroken
 
 FREE_SHIPPING_FROM = Decimal("50.00")
 SHIPPING = Decimal("4.90")
@@ -29,15 +29,13 @@ class Totals:
 
 
 def totals(lines: Sequence[tuple[Decimal, int, str]]) -> Totals:
-    """Totals of (unit price, quantity, currency) lines. Raises Unprocessable on mixed currencies or too much."""
+    """Totals of (unit price, quantity, currency) lines. Raises RuleBroken on mixed currencies or too much."""
     currencies = sorted({currency for _, _, currency in lines})
     if len(currencies) != 1:
-        raise Unprocessable(
-            f"one order has one currency, these products have {', '.join(currencies)}; order them apart"
-        )
+        raise RuleBroken(f"one order has one currency, these products have {', '.join(currencies)}; order them apart")
     subtotal = sum((price * quantity for price, quantity, _ in lines), Decimal("0.00"))
     shipping = SHIPPING if subtotal < FREE_SHIPPING_FROM else Decimal("0.00")
     sums = Totals(currencies[0], subtotal, Decimal("0.00"), Decimal("0.00"), shipping)
     if sums.total > MAX_TOTAL:
-        raise Unprocessable(f"the order's total {sums.total} is above {MAX_TOTAL}; order less at once")
+        raise RuleBroken(f"the order's total {sums.total} is above {MAX_TOTAL}; order less at once")
     return sums

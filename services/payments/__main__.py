@@ -4,42 +4,34 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
-from pydantic import Field
 
+from services.kit.background import in_background
 from services.kit.client import ServiceClient
-from services.kit.db import Primary
-from services.kit.http import Check, serve
-from services.kit.settings import Dsn, Settings, Url, load
+from services.kit.retention import keep_sweeping, of_every_service
+from services.kit.start import Check, opened, start
 from services.payments.api import build
-from services.payments.provider import Provider
+from services.payments.http_provider import HttpProvider
+from services.payments.reconcile import keep_reconciling
+from services.payments.refunds import Refunds
 from services.payments.service import PaymentService
+from services.payments.settings import PaymentsSettings
 
 
-class PaymentsSettings(Settings):
-    dsn: Dsn = Field(validation_alias="PAYMENTS_DSN", description="address of the payments database, as its owner")
-    provider_url: Url = Field(validation_alias="PAYMENT_PROVIDER_URL", description="address of the payment provider")
-    provider_timeout_s: float = Field(
-        default=2.0,
-        gt=0,
-        validation_alias="PAYMENT_PROVIDER_TIMEOUT_S",
-        description="seconds after which an answer of the provider counts as lost and is asked for by reference",
-    )
-
-
-def main() -> None:
-    settings = load(PaymentsSettings)
-
-    @asynccontextmanager
-    async def wiring(app: FastAPI) -> AsyncIterator[Mapping[str, Check]]:
+@asynccontextmanager
+async def wiring(app: FastAPI, settings: PaymentsSettings) -> AsyncIterator[Mapping[str, Check]]:
+    async with (
+        opened(app, "payments", settings, settings.dsn) as (database, checks),
+        ServiceClient("the payment provider", settings.provider_url, settings.provider_timeout_s) as client,
+    ):
+        provider, primary = HttpProvider(client), database.primary
+        app.state.service = PaymentService(primary, provider)
+        app.state.refunds = Refunds(primary, app.state.service)
         async with (
-            Primary(settings.dsn, "payments") as primary,
-            ServiceClient("the payment provider", settings.provider_url, settings.provider_timeout_s) as client,
+            in_background(keep_reconciling(settings.dsn, primary, provider, settings.reconcile_every_s)),
+            in_background(keep_sweeping(*of_every_service(primary, settings))),
         ):
-            app.state.service = PaymentService(primary, Provider(client))
-            yield {"database": primary.answers}
-
-    serve("payments", build(wiring), settings.port)
+            yield checks
 
 
 if __name__ == "__main__":
-    main()
+    start("payments", PaymentsSettings, build, wiring)

@@ -1,17 +1,18 @@
-"""The payment provider as payments sees it. An answer that was lost is asked for by reference, never assumed.
+"""The payment provider as payments sees it: a port. Which provider stands behind it is decided where it is wired.
 
-Every command carries a reference of ours under which the provider does it at most once, so asking again is safe.
+Every command can be repeated: an authorisation and a refund carry a reference of ours under which the provider does them
+once, a capture and a void change a charge that is changed already. An answer that was lost is asked for, never assumed.
 """
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from enum import StrEnum
+from typing import Protocol
 from uuid import UUID
 
-from services.kit.client import CallUnavailable, ServiceClient
-from services.kit.problem import Unavailable
-
-_ROUNDS = 3
+from services.kit.problem import Conflict, Unavailable
 
 
 class ProviderUnavailable(Unavailable):
@@ -19,50 +20,75 @@ class ProviderUnavailable(Unavailable):
 
     slug = "payment-provider-unavailable"
 
+    def __init__(self, detail: str = "the payment provider did not answer; try again") -> None:
+        super().__init__(detail)
+
+
+class RefundRefused(Conflict):
+    """Permanent: the provider keeps less of the charge than we think; reconciliation finds out."""
+
+    slug = "refund-refused"
+
+
+class ChargeStatus(StrEnum):
+    AUTHORISED = "authorised"
+    CAPTURED = "captured"
+    VOIDED = "voided"
+    DECLINED = "declined"
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderRefund:
+    reference: str
+    amount: Decimal
+
 
 @dataclass(frozen=True, slots=True)
 class Charge:
+    """A charge as the provider has it; `reference` is the order's id, `amount` what was authorised and can be taken."""
+
     id: str
-    status: str
+    reference: str
+    status: ChargeStatus
+    amount: Decimal
+    currency: str
     failure_code: str | None
+    updated_at: datetime
+    refunds: tuple[ProviderRefund, ...] = ()
 
     @property
-    def captured(self) -> bool:
-        return self.status == "captured"
+    def live(self) -> bool:
+        """Whether the provider holds or keeps any of the payer's money."""
+        return self.status == ChargeStatus.AUTHORISED or self.kept > 0
+
+    @property
+    def kept(self) -> Decimal:
+        """What was taken and not given back."""
+        if self.status != ChargeStatus.CAPTURED:
+            return Decimal(0)
+        return self.amount - sum((refund.amount for refund in self.refunds), Decimal(0))
 
 
-def _charge(body: dict[str, Any]) -> Charge:
-    return Charge(body["id"], body["status"], body.get("failure_code"))
+class PaymentProvider(Protocol):
+    """All raise ProviderUnavailable when the outcome is not known."""
 
+    async def authorise(self, order_id: UUID, amount: Decimal, currency: str, token: str) -> Charge:
+        """Reserve the money once, whatever happens on the line; the charge may be declined."""
 
-class Provider:
-    def __init__(self, client: ServiceClient) -> None:
-        self._client = client
+    async def capture(self, charge_id: str) -> Charge:
+        """Take the reserved money; the charge as it is then, which is VOIDED when it was let go before."""
 
-    async def charge(self, order_id: UUID, amount: Decimal, currency: str, token: str) -> Charge:
-        """Take the money once, whatever happens on the line. Raises ProviderUnavailable when nothing is certain."""
-        body = {"reference": str(order_id), "amount": str(amount), "currency": currency, "token": token}
-        for _ in range(_ROUNDS):
-            try:
-                return _charge(await self._client.call("POST", "/charges", json=body, attempts=1))
-            except CallUnavailable:
-                if (known := await self.find(order_id)) is not None:
-                    return known
-        raise ProviderUnavailable("the payment provider did not answer; try again")
-
-    async def find(self, order_id: UUID) -> Charge | None:
-        """The charge of the order, None when the provider knows none."""
-        try:
-            charges = (await self._client.call("GET", "/charges", params={"reference": str(order_id)}))["items"]
-        except CallUnavailable as error:
-            raise ProviderUnavailable("the payment provider did not answer; try again") from error
-        return _charge(charges[0]) if charges else None
+    async def void(self, charge_id: str) -> Charge:
+        """Let go of the reserved money; the charge as it is then, which is CAPTURED when it was taken before."""
 
     async def refund(self, charge_id: str, reference: str, amount: Decimal) -> Decimal:
-        """Give money back once per reference; what was given back under it, which is `amount` unless it came before."""
-        body = {"reference": reference, "amount": str(amount)}
-        try:
-            made = await self._client.call("POST", f"/charges/{charge_id}/refunds", json=body)
-        except CallUnavailable as error:
-            raise ProviderUnavailable("the payment provider did not answer; try again") from error
-        return Decimal(made["amount"])
+        """Give money back once per reference; what was given back under it, which is `amount` unless it came before.
+
+        Raises RefundRefused when the charge has not that much left.
+        """
+
+    async def find(self, reference: str) -> list[Charge]:
+        """The charges of the order, the first one first: there is more than one when the provider erred."""
+
+    def changed(self, since: datetime) -> AsyncIterator[Charge]:
+        """Every charge that was made or changed at `since` or later, in the order of the changes."""

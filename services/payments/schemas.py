@@ -25,12 +25,14 @@ class Payment(Output):
     id: UUID
     order_id: UUID
     amount: Decimal
+    captured: Decimal
     refunded: Decimal
     currency: str
-    status: str
+    status: Literal["PENDING", "AUTHORISED", "CAPTURED", "DECLINED", "VOIDED", "REFUNDED"]
     method: str
     provider_reference: str | None
     failure_code: str | None
+    expires_at: datetime | None = Field(description="until when it can be captured; null before it is authorised")
     created_at: datetime
     updated_at: datetime
 

@@ -9,8 +9,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from psycopg.types.json import Jsonb
+
+from services.kit.conditional import Match
 from services.kit.db import Primary, Replica, Transaction
-from services.kit.problem import Conflict, NotFound, ProblemError, Unprocessable, constraints
+from services.kit.problem import Conflict, NotFound, ProblemError, RuleBroken, UnknownReference, constraints
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +23,20 @@ class CategoryRow:
     name: str
     slug: str
     path: list[str]
+    attribute_schema: dict[str, Any]
     created_at: datetime
     updated_at: datetime
+    version: int
+
+
+def unknown_category(category_id: UUID) -> NotFound:
+    return NotFound(f"there is no category {category_id}")
 
 
 def _meaning() -> dict[str, ProblemError]:
     return {
         "categories_slug_key": Conflict("a category with this slug exists already"),
-        "categories_parent_id_fkey": Unprocessable("there is no category with this parent_id"),
+        "categories_parent_id_fkey": UnknownReference("there is no category with this parent_id"),
     }
 
 
@@ -36,43 +45,60 @@ async def _own_the_tree(transaction: Transaction) -> None:
     await transaction.execute("LOCK TABLE categories IN SHARE ROW EXCLUSIVE MODE")
 
 
-async def insert(primary: Primary, values: dict[str, Any]) -> CategoryRow | None:
+async def insert(transaction: Transaction, values: dict[str, Any]) -> CategoryRow | None:
     with constraints(_meaning()):
-        async with primary.transaction() as transaction:
-            await _own_the_tree(transaction)
-            return await transaction.one(
-                CategoryRow,
-                """INSERT INTO categories (id, parent_id, name, slug, path)
-                   SELECT %(id)s, %(parent_id)s, %(name)s, %(slug)s,
-                          coalesce((SELECT path FROM categories WHERE id = %(parent_id)s), '{}') || %(name)s::text
-                   RETURNING *""",
-                values,
-            )
+        await _own_the_tree(transaction)
+        return await transaction.one(
+            CategoryRow,
+            """INSERT INTO categories (id, parent_id, name, slug, path, attribute_schema)
+               SELECT %(id)s, %(parent_id)s, %(name)s, %(slug)s,
+                      coalesce((SELECT path FROM categories WHERE id = %(parent_id)s), '{}') || %(name)s::text,
+                      %(attribute_schema)s
+               RETURNING *""",
+            values | {"attribute_schema": Jsonb(values["attribute_schema"])},
+        )
+
+
+async def find(primary: Primary, category_id: UUID) -> CategoryRow:
+    row = await primary.one(CategoryRow, "SELECT * FROM categories WHERE id = %s", [category_id])
+    if row is None:
+        raise unknown_category(category_id)
+    return row
 
 
 async def list_after(replica: Replica, after: UUID, limit: int) -> list[CategoryRow]:
     return await replica.all(CategoryRow, "SELECT * FROM categories WHERE id > %s ORDER BY id LIMIT %s", [after, limit])
 
 
-async def update(primary: Primary, category_id: UUID, changed: dict[str, Any]) -> CategoryRow:
-    """Rename (`name` in `changed`) and move (`parent_id` in it, None for a root); the category as it is then."""
+async def update(primary: Primary, category_id: UUID, changed: dict[str, Any], match: Match) -> CategoryRow:
+    """Rename (`name` in `changed`), move (`parent_id` in it, None for a root), demand other attributes
+    (`attribute_schema` in it); the category as it is then."""
     with constraints(_meaning()):
         async with primary.transaction() as transaction:
             await _own_the_tree(transaction)
             row = await transaction.one(CategoryRow, "SELECT * FROM categories WHERE id = %s", [category_id])
             if row is None:
-                raise NotFound(f"there is no category {category_id}")
+                raise unknown_category(category_id)
+            if not match.allows(row.version):
+                raise match.failed()
             parent_id = changed.get("parent_id", row.parent_id)
             if parent_id is not None and await _is_within(transaction, parent_id, category_id):
-                raise Unprocessable("a category cannot be moved under itself or under one of its own")
+                raise RuleBroken("a category cannot be moved under itself or under one of its own")
             await transaction.execute(
-                "UPDATE categories SET name = %s, parent_id = %s, updated_at = now() WHERE id = %s",
-                [changed.get("name", row.name), parent_id, category_id],
+                """UPDATE categories SET name = %s, parent_id = %s, attribute_schema = %s, updated_at = now(),
+                       version = version + 1
+                   WHERE id = %s""",
+                [
+                    changed.get("name", row.name),
+                    parent_id,
+                    Jsonb(changed.get("attribute_schema", row.attribute_schema)),
+                    category_id,
+                ],
             )
             await _rewrite_paths(transaction, category_id)
             changed_row = await transaction.one(CategoryRow, "SELECT * FROM categories WHERE id = %s", [category_id])
     if changed_row is None:
-        raise NotFound(f"there is no category {category_id}")
+        raise unknown_category(category_id)
     return changed_row
 
 
@@ -90,7 +116,7 @@ async def _is_within(transaction: Transaction, category_id: UUID, root: UUID) ->
 
 
 async def _rewrite_paths(transaction: Transaction, root: UUID) -> None:
-    """Give `root` and all below it the path that follows from their names and parents."""
+    """Give `root`, whose version has risen, and all below it the path that follows from their names and parents."""
     await transaction.execute(
         """WITH RECURSIVE subtree AS (
                SELECT root.id, coalesce(parent.path, '{}') || root.name AS path
@@ -99,7 +125,8 @@ async def _rewrite_paths(transaction: Transaction, root: UUID) -> None:
                UNION ALL
                SELECT child.id, subtree.path || child.name
                FROM categories AS child JOIN subtree ON child.parent_id = subtree.id)
-           UPDATE categories SET path = subtree.path, updated_at = now()
+           UPDATE categories SET path = subtree.path, updated_at = now(),
+               version = version + CASE WHEN categories.id = %s THEN 0 ELSE 1 END
            FROM subtree WHERE categories.id = subtree.id AND categories.path <> subtree.path""",
-        [root],
+        [root, root],
     )

@@ -1,4 +1,5 @@
-"""The SQL of products with their price and stock. A product, its price and its stock row are made in one statement."""
+"""The SQL of products with their price and stock. A product, its price, its stock and the movement that brought it are
+made in one statement; what they must be like is checked in writing.py."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,8 +10,8 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from services.kit.db import Primary, Replica
-from services.kit.problem import Conflict, NotFound, ProblemError, Unprocessable, constraints
+from services.kit.db import Primary, Replica, Transaction
+from services.kit.problem import NotFound
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,7 @@ class ProductRow:
     id: UUID
     sku: str
     category_id: UUID
+    group_id: UUID | None
     name: str
     brand: str
     description: str
@@ -26,11 +28,24 @@ class ProductRow:
     created_at: datetime
     updated_at: datetime
     version: int
+    variant: dict[str, Any] | None
     amount: Decimal
     currency: str
+    compare_at: Decimal | None
     available: int
     reserved: int
     sold: int
+
+
+@dataclass(frozen=True, slots=True)
+class PriceChangeRow:
+    id: int
+    old_amount: Decimal | None
+    old_currency: str | None
+    new_amount: Decimal
+    new_currency: str
+    new_compare_at: Decimal | None
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,40 +53,44 @@ class Touched:
     id: UUID
 
 
+@dataclass(frozen=True, slots=True)
+class Priced:
+    id: UUID
+    changed: bool
+
+
 def unknown_product(product_id: UUID) -> NotFound:
     return NotFound(f"there is no product {product_id}")
 
 
-def _meaning() -> dict[str, ProblemError]:
-    return {
-        "products_sku_key": Conflict("a product with this SKU exists already"),
-        "products_category_id_fkey": Unprocessable("there is no category with this category_id"),
-    }
+async def insert(transaction: Transaction, products: list[dict[str, Any]]) -> None:
+    """Make the products. Each holds id, the columns of products, amount, currency, compare_at and stock."""
+    await transaction.all(
+        Touched,
+        """WITH given AS MATERIALIZED (
+               SELECT * FROM jsonb_to_recordset(%s) AS given(id uuid, sku text, category_id uuid, group_id uuid,
+                   variant jsonb, name text, brand text, description text, attributes jsonb,
+                   amount numeric, currency text, compare_at numeric, stock integer)),
+           made AS (
+               INSERT INTO products (id, sku, category_id, group_id, variant, name, brand, description, attributes)
+               SELECT id, sku, category_id, group_id, variant, name, brand, description, attributes FROM given
+               RETURNING id),
+           priced AS (
+               INSERT INTO prices (product_id, amount, currency, compare_at)
+               SELECT id, amount, currency, compare_at FROM given),
+           stocked AS (INSERT INTO stock (product_id, available) SELECT id, stock FROM given),
+           received AS (
+               INSERT INTO stock_movements (product_id, kind, quantity)
+               SELECT id, 'received', stock FROM given WHERE stock > 0)
+           SELECT id FROM made""",
+        [Jsonb(products)],
+    )
 
 
-async def insert(primary: Primary, products: list[dict[str, Any]]) -> int:
-    """Make the products, all or none; how many. Each holds id, the columns of products, amount, currency, stock."""
-    with constraints(_meaning()):
-        made = await primary.all(
-            Touched,
-            """WITH given AS MATERIALIZED (
-                   SELECT * FROM jsonb_to_recordset(%s) AS given(id uuid, sku text, category_id uuid, name text,
-                       brand text, description text, attributes jsonb, amount numeric, currency text, stock integer)),
-               made AS (
-                   INSERT INTO products (id, sku, category_id, name, brand, description, attributes)
-                   SELECT id, sku, category_id, name, brand, description, attributes FROM given RETURNING id),
-               priced AS (INSERT INTO prices (product_id, amount, currency) SELECT id, amount, currency FROM given),
-               stocked AS (INSERT INTO stock (product_id, available) SELECT id, stock FROM given)
-               SELECT id FROM made""",
-            [Jsonb(products)],
-        )
-    return len(made)
-
-
-async def find(source: Primary | Replica, ids: Sequence[UUID]) -> list[ProductRow]:
+async def find(source: Primary | Replica | Transaction, ids: Sequence[UUID]) -> list[ProductRow]:
     return await source.all(
         ProductRow,
-        """SELECT products.*, amount, currency, available, reserved, sold
+        """SELECT products.*, amount, currency, compare_at, available, reserved, sold
            FROM products JOIN prices ON prices.product_id = id JOIN stock ON stock.product_id = id
            WHERE id = ANY(%s) ORDER BY id""",
         [list(ids)],
@@ -82,7 +101,7 @@ async def list_after(replica: Replica, category_id: UUID | None, after: UUID, li
     """Products of the category (of any, when it is None) by id."""
     return await replica.all(
         ProductRow,
-        """SELECT products.*, amount, currency, available, reserved, sold
+        """SELECT products.*, amount, currency, compare_at, available, reserved, sold
            FROM products JOIN prices ON prices.product_id = id JOIN stock ON stock.product_id = id
            WHERE id > %(after)s AND (%(category_id)s::uuid IS NULL OR category_id = %(category_id)s)
            ORDER BY id LIMIT %(limit)s""",
@@ -90,41 +109,46 @@ async def list_after(replica: Replica, category_id: UUID | None, after: UUID, li
     )
 
 
-async def update(primary: Primary, values: dict[str, Any]) -> bool:
-    """Changes what is not None; whether the product is there."""
-    attributes = values["attributes"]
-    with constraints(_meaning()):
-        touched = await primary.one(
-            Touched,
-            """UPDATE products SET name = coalesce(%(name)s, name), brand = coalesce(%(brand)s, brand),
-                   category_id = coalesce(%(category_id)s, category_id),
-                   description = coalesce(%(description)s, description),
-                   attributes = coalesce(%(attributes)s, attributes), status = coalesce(%(status)s, status),
-                   updated_at = now(), version = version + 1
-               WHERE id = %(id)s RETURNING id""",
-            {**values, "attributes": None if attributes is None else Jsonb(attributes)},
-        )
-    return touched is not None
-
-
-async def set_price(primary: Primary, product_id: UUID, amount: Decimal, currency: str) -> bool:
-    return None is not await primary.one(
-        Touched,
-        """UPDATE prices SET amount = %s, currency = %s, updated_at = now()
-           WHERE product_id = %s RETURNING product_id AS id""",
-        [amount, currency, product_id],
+async def set_price(
+    transaction: Transaction, product_id: UUID, values: dict[str, Any], expected: list[int] | None = None
+) -> Priced | None:
+    """Set amount, currency and compare_at; the product's version rises when it is another price. None when it is not
+    there in an `expected` version. The product's row is locked first, as deleting it does."""
+    return await transaction.one(
+        Priced,
+        """WITH product AS MATERIALIZED (
+               SELECT id FROM products
+               WHERE id = %(id)s AND (%(expected)s::bigint[] IS NULL OR version = ANY(%(expected)s))
+               FOR NO KEY UPDATE),
+           priced AS (
+               UPDATE prices SET amount = %(amount)s, currency = %(currency)s, compare_at = %(compare_at)s,
+                   updated_at = now()
+               FROM product WHERE product_id = product.id
+                   AND (amount, currency, compare_at) IS DISTINCT FROM
+                       (%(amount)s::numeric, %(currency)s::char(3), %(compare_at)s::numeric)
+               RETURNING product_id),
+           touched AS (
+               UPDATE products SET version = version + 1, updated_at = now() FROM priced WHERE id = product_id)
+           SELECT id, EXISTS (SELECT FROM priced) AS changed FROM product""",
+        {"id": product_id, "expected": expected, **values},
     )
 
 
-async def receive_goods(primary: Primary, product_id: UUID, pieces: int) -> bool:
-    return None is not await primary.one(
-        Touched,
-        """UPDATE stock SET available = available + %s, updated_at = now()
-           WHERE product_id = %s RETURNING product_id AS id""",
-        [pieces, product_id],
+async def price_changes(replica: Replica, product_id: UUID, after: int, limit: int) -> list[PriceChangeRow]:
+    """Prices that the product has had, the first one first."""
+    return await replica.all(
+        PriceChangeRow,
+        """SELECT id, old_amount, old_currency, new_amount, new_currency, new_compare_at, at
+           FROM price_changes WHERE product_id = %s AND id > %s ORDER BY id LIMIT %s""",
+        [product_id, after, limit],
     )
 
 
-async def delete(primary: Primary, product_id: UUID) -> bool:
-    """Price and stock go with the product; reservations stay as facts."""
-    return await primary.one(Touched, "DELETE FROM products WHERE id = %s RETURNING id", [product_id]) is not None
+async def delete(transaction: Transaction, product_id: UUID, expected: list[int] | None = None) -> bool:
+    """Price and stock go with the product; reservations stay as facts. Whether it was there, in an `expected` version."""
+    return None is not await transaction.one(
+        Touched,
+        """DELETE FROM products
+           WHERE id = %(id)s AND (%(expected)s::bigint[] IS NULL OR version = ANY(%(expected)s)) RETURNING id""",
+        {"id": product_id, "expected": expected},
+    )

@@ -1,26 +1,39 @@
-"""Stock held for orders: nothing oversells, and every command can be repeated.
+"""Stock held for orders: nothing oversells, every command can be repeated, and a hold that nobody ends expires.
 
-A piece is taken by one conditional UPDATE, so two orders never get the same one; the products of an order are taken in
-the order of their ids, so two orders never wait for each other in a ring; all lines are held or none. Refuses to hold
-anything for an order whose reservation was released. Holds do not expire by themselves.
+A hold is taken by one statement: it locks the stock rows in the order of their ids, so that two orders never wait for
+each other in a ring, looks at them again once they are its own, and takes all lines or none. A product that is sold out
+is refused without a lock. An order whose hold has ended, or that was released before it held anything, is refused for
+good (ReservationClosed). How a hold ends is in endings.py.
 
-    available --reserve--> reserved --commit--> sold          release: reserved or sold --> available
+    available --reserve--> reserved --commit--> sold          release, expire: reserved --> available
+                                                              release of what is sold: sold --> available
 """
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
-from psycopg.types.json import Jsonb
+import psycopg
 
-from services.kit.db import Primary, Transaction
-from services.kit.problem import Conflict, Unprocessable
-from services.products.schemas import NewReservation, WantedLine
+from services.kit import outbox
+from services.kit.db import Primary
+from services.kit.problem import Conflict, Unavailable, Unprocessable
+from services.products.events import ReservationHeld, ReservedLine
+from services.products.stock_schemas import NewReservation
+
+HOLD = timedelta(minutes=15)
+# Each attempt that is told nothing lost its pieces to somebody else meanwhile, who got on: this is never reached.
+_ATTEMPTS = 20
 
 
 class InsufficientStock(Conflict):
     slug = "insufficient-stock"
+
+
+class ReservationClosed(Conflict):
+    slug = "reservation-closed"
 
 
 class UnknownProduct(Unprocessable):
@@ -31,168 +44,151 @@ class NotSold(Conflict):
     slug = "not-sold"
 
 
-class _HeldBefore(Exception):
-    pass
-
-
 @dataclass(frozen=True, slots=True)
-class _Product:
-    product_id: UUID
+class Hold:
+    """An order's hold; `lines` as they were answered. A tombstone has none."""
+
+    order_id: UUID
+    state: str
+    lines: list[dict[str, Any]]
+    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class _Offer:
-    product_id: UUID
-    sku: str
-    name: str
-    status: str
-    amount: Decimal
-    currency: str
-    available: int
+    """A wanted line beside what is there; `taken` and the hold's columns say whether the order holds it now."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Held:
     product_id: UUID
     quantity: int
-    state: str
-    lines: list[dict[str, Any]]
+    sku: str | None
+    name: str | None
+    status: str | None
+    amount: Decimal | None
+    currency: str | None
+    available: int | None
+    known: bool
+    lines: list[dict[str, Any]] | None
+    expires_at: datetime | None
 
 
-async def reserve(primary: Primary, wanted: NewReservation) -> list[dict[str, Any]]:
-    """Hold every line or raise InsufficientStock / UnknownProduct with nothing changed; the lines with their prices."""
-    try:
-        async with primary.transaction() as transaction:
-            return await _take(transaction, wanted)
-    except _HeldBefore:
-        return await _repeat(primary, wanted)
+# The lines as wanted, each beside what is there; nothing is locked yet.
+_LOOK: LiteralString = """
+    WITH offered AS MATERIALIZED (
+        SELECT line.*, sku, name, status, amount, currency, available,
+            EXISTS (SELECT FROM service.holds WHERE order_id = %(order_id)s) AS known
+        FROM unnest(%(ids)s::uuid[], %(quantities)s::int[]) WITH ORDINALITY AS line(product_id, quantity, place)
+        LEFT JOIN (products JOIN prices ON prices.product_id = id JOIN stock ON stock.product_id = id)
+            ON id = line.product_id),"""
+
+# One line needs no lock beforehand: the UPDATE waits for the row, looks again, and takes it or not.
+_TAKE_ONE: LiteralString = """
+    taken AS (
+        UPDATE stock SET available = stock.available - quantity, reserved = reserved + quantity, updated_at = now()
+        FROM offered
+        WHERE stock.product_id = offered.product_id AND stock.available >= quantity
+            AND status = 'active' AND NOT known
+        RETURNING stock.product_id, quantity),"""
+
+# Several lines are locked in the order of their ids, looked at again, and taken when none is missing.
+_TAKE_ALL: LiteralString = """
+    free AS MATERIALIZED (
+        SELECT product_id FROM stock JOIN offered USING (product_id)
+        WHERE stock.available >= quantity
+            AND (SELECT bool_and(NOT known AND status = 'active' AND available >= quantity) FROM offered)
+        ORDER BY product_id FOR NO KEY UPDATE OF stock),
+    taken AS (
+        UPDATE stock SET available = stock.available - quantity, reserved = reserved + quantity, updated_at = now()
+        FROM offered
+        WHERE stock.product_id = offered.product_id
+            AND (SELECT count(*) FROM free) = (SELECT count(*) FROM offered)
+        RETURNING stock.product_id, quantity),"""
+
+_HOLD: LiteralString = """
+    held AS (
+        INSERT INTO service.holds (order_id, state, lines, expires_at)
+        SELECT %(order_id)s, 'held', jsonb_agg(jsonb_build_object(
+                'product_id', product_id, 'sku', sku, 'name', name, 'quantity', offered.quantity,
+                'unit_price', amount::text, 'currency', currency) ORDER BY place), now() + %(hold)s
+        FROM offered JOIN taken USING (product_id) HAVING count(*) > 0
+        RETURNING lines, expires_at),
+    noted AS (
+        INSERT INTO reservations (order_id, product_id, quantity, state, expires_at)
+        SELECT %(order_id)s, product_id, quantity, 'held', now() + %(hold)s FROM taken),
+    moved AS (
+        INSERT INTO stock_movements (product_id, kind, quantity, order_id)
+        SELECT product_id, 'reserved', quantity, %(order_id)s FROM taken),
+    told AS MATERIALIZED (SELECT pg_logical_emit_message(true, %(prefix)s, %(message)s) FROM held)
+    SELECT product_id, quantity, sku, name, status, amount, currency, available, known, lines, expires_at
+    FROM offered LEFT JOIN held ON true WHERE (SELECT count(*) FROM told) >= 0 ORDER BY place"""
+
+_RESERVE_ONE: LiteralString = _LOOK + _TAKE_ONE + _HOLD
+_RESERVE_ALL: LiteralString = _LOOK + _TAKE_ALL + _HOLD
 
 
-async def _take(transaction: Transaction, wanted: NewReservation) -> list[dict[str, Any]]:
-    lines = sorted(wanted.lines, key=lambda line: line.product_id)
-    ids = [line.product_id for line in lines]
-    # First, so that the same order sent twice at once waits here and not after having taken stock.
-    noted = await transaction.send(
-        _Product,
-        """INSERT INTO reservations (order_id, product_id, quantity, state)
-           SELECT %s, product_id, quantity, 'held' FROM unnest(%s::uuid[], %s::int[]) AS line(product_id, quantity)
-           ON CONFLICT (order_id, product_id) DO NOTHING RETURNING product_id""",
-        [wanted.order_id, ids, [line.quantity for line in lines]],
-    )
-    takings = [
-        await transaction.send(
-            _Product,
-            """UPDATE stock SET available = available - %(quantity)s, reserved = reserved + %(quantity)s,
-                   updated_at = now()
-               WHERE product_id = %(product_id)s AND available >= %(quantity)s RETURNING product_id""",
-            line.model_dump(),
-        )
-        for line in lines
-    ]
-    offered = await transaction.send(
-        _Offer,
-        """SELECT products.id AS product_id, sku, name, status, amount, currency, available
-           FROM products JOIN prices ON prices.product_id = id JOIN stock ON stock.product_id = id
-           WHERE id = ANY(%s)""",
-        [ids],
-    )
-    if len(await noted.fetchall()) < len(lines):
-        raise _HeldBefore
-    taken = {row.product_id for taking in takings for row in await taking.fetchall()}
-    offers = {offer.product_id: offer for offer in await offered.fetchall()}
-    _refuse_unless_all(wanted.lines, taken, offers)
-    reply = [_reply(offers[line.product_id], line.quantity) for line in wanted.lines]
-    await transaction.execute(
-        "INSERT INTO service.reservation_replies (order_id, lines) VALUES (%s, %s)", [wanted.order_id, Jsonb(reply)]
-    )
-    return reply
+async def reserve(primary: Primary, wanted: NewReservation, hold: timedelta = HOLD) -> Hold:
+    """Hold every line, or raise InsufficientStock, NotSold or UnknownProduct with nothing changed.
 
-
-def _refuse_unless_all(lines: list[WantedLine], taken: set[UUID], offers: dict[UUID, _Offer]) -> None:
-    unknown = [str(line.product_id) for line in lines if line.product_id not in offers]
-    if unknown:
-        raise UnknownProduct(f"there is no product {', '.join(unknown)}", products=unknown)
-    gone = [offer.sku for offer in offers.values() if offer.status != "active"]
-    if gone:
-        raise NotSold(f"no longer sold: {', '.join(gone)}", products=gone)
-    short = [line for line in lines if line.product_id not in taken]
-    if short:
-        names = ", ".join(f"{offers[line.product_id].sku} (wanted {line.quantity})" for line in short)
-        products = [
-            {
-                "product_id": str(line.product_id),
-                "sku": offers[line.product_id].sku,
-                "requested": line.quantity,
-                "available": offers[line.product_id].available,
-            }
-            for line in short
-        ]
-        raise InsufficientStock(f"not enough stock of {names}", products=products)
-
-
-def _reply(offer: _Offer, quantity: int) -> dict[str, Any]:
-    return {
-        "product_id": str(offer.product_id),
-        "sku": offer.sku,
-        "name": offer.name,
-        "quantity": quantity,
-        "unit_price": str(offer.amount),
-        "currency": offer.currency,
+    Raises ReservationClosed for an order that was released or has expired. The same order again gets the same answer.
+    """
+    lines = tuple(ReservedLine.model_validate(line) for line in wanted.lines)
+    values = {
+        "prefix": outbox.PREFIX,
+        "message": outbox.message(ReservationHeld(order_id=wanted.order_id, lines=lines)),
+        "order_id": wanted.order_id,
+        "ids": [line.product_id for line in wanted.lines],
+        "quantities": [line.quantity for line in wanted.lines],
+        "hold": hold,
     }
+    statement = _RESERVE_ONE if len(wanted.lines) == 1 else _RESERVE_ALL
+    for _ in range(_ATTEMPTS):
+        try:
+            offers = await primary.all(_Offer, statement, values)
+        except psycopg.errors.UniqueViolation:  # the same order arrived twice at once, or its release overtook it
+            return await _again(primary, wanted)
+        if offers[0].known:
+            return await _again(primary, wanted)
+        if offers[0].lines is not None and offers[0].expires_at is not None:
+            return Hold(wanted.order_id, "held", offers[0].lines, offers[0].expires_at)
+        _refuse(offers)
+    raise Unavailable("the stock of these products changes too quickly; try again")
 
 
-async def _repeat(primary: Primary, wanted: NewReservation) -> list[dict[str, Any]]:
-    """The answer that the same request got before."""
-    held = await primary.all(
-        _Held,
-        """SELECT product_id, quantity, state, lines
-           FROM reservations JOIN service.reservation_replies USING (order_id) WHERE order_id = %s""",
-        [wanted.order_id],
+def _refuse(offers: list[_Offer]) -> None:
+    """Raise what is wrong with the lines; return when all was there, and somebody else was quicker."""
+    if unknown := [str(offer.product_id) for offer in offers if offer.sku is None]:
+        raise UnknownProduct(f"there is no product {', '.join(unknown)}", products=unknown)
+    if gone := [offer.sku for offer in offers if offer.status != "active"]:
+        raise NotSold(f"no longer sold: {', '.join(map(str, gone))}", products=gone)
+    if short := [offer for offer in offers if (offer.available or 0) < offer.quantity]:
+        raise InsufficientStock(
+            f"not enough stock of {', '.join(f'{offer.sku} (wanted {offer.quantity})' for offer in short)}",
+            products=[
+                {
+                    "product_id": str(offer.product_id),
+                    "sku": offer.sku,
+                    "requested": offer.quantity,
+                    "available": offer.available,
+                }
+                for offer in short
+            ],
+        )
+
+
+async def find(primary: Primary, order_id: UUID) -> Hold | None:
+    """The order's hold as it is now."""
+    return await primary.one(
+        Hold, "SELECT order_id, state, lines, expires_at FROM service.holds WHERE order_id = %s", [order_id]
     )
-    if {(row.product_id, row.quantity) for row in held} != {(line.product_id, line.quantity) for line in wanted.lines}:
+
+
+async def _again(primary: Primary, wanted: NewReservation) -> Hold:
+    """The answer that the same request got before."""
+    hold = await find(primary, wanted.order_id)
+    if hold is None:
+        raise Unavailable("the reservation of this order is not decided yet; try again")
+    if hold.state in {"released", "expired"}:
+        raise ReservationClosed(f"the reservation of order {wanted.order_id} is {hold.state}; place a new order")
+    held = {(line["product_id"], line["quantity"]) for line in hold.lines}
+    if held != {(str(line.product_id), line.quantity) for line in wanted.lines}:
         raise Conflict(f"order {wanted.order_id} holds other lines; a reservation cannot be changed")
-    if any(row.state == "released" for row in held):
-        raise Conflict(f"the reservation of order {wanted.order_id} was released; place a new order")
-    return held[0].lines
-
-
-# Rows are locked in the order of their ids before they are changed: an UPDATE ... FROM would take them in any order.
-_LOCK_STOCK = """
-    SELECT product_id FROM stock WHERE product_id IN (
-        SELECT product_id FROM reservations WHERE order_id = %s AND state IN ('held', 'committed'))
-    ORDER BY product_id FOR UPDATE"""
-
-
-async def commit(primary: Primary, order_id: UUID) -> None:
-    """The held pieces are sold. Nothing happens to an order without held ones, or when it is called again."""
-    async with primary.transaction() as transaction:
-        await transaction.execute(_LOCK_STOCK, [order_id])
-        await transaction.execute(
-            """WITH moved AS (
-                   UPDATE reservations SET state = 'committed', updated_at = now()
-                   WHERE order_id = %s AND state = 'held' RETURNING product_id, quantity)
-               UPDATE stock SET reserved = reserved - quantity, sold = sold + quantity, updated_at = now()
-               FROM moved WHERE stock.product_id = moved.product_id""",
-            [order_id],
-        )
-
-
-async def release(primary: Primary, order_id: UUID) -> None:
-    """Held and sold pieces are available again. Nothing happens to an order without any, or when it is called again."""
-    async with primary.transaction() as transaction:
-        await transaction.execute(_LOCK_STOCK, [order_id])
-        await transaction.execute(
-            """WITH before AS (
-                   SELECT product_id, quantity, state FROM reservations
-                   WHERE order_id = %s AND state <> 'released' FOR UPDATE),
-               moved AS (
-                   UPDATE reservations SET state = 'released', updated_at = now() FROM before
-                   WHERE reservations.order_id = %s AND reservations.product_id = before.product_id
-                   RETURNING before.product_id, before.quantity, before.state)
-               UPDATE stock SET available = available + quantity,
-                   reserved = reserved - CASE state WHEN 'held' THEN quantity ELSE 0 END,
-                   sold = sold - CASE state WHEN 'committed' THEN quantity ELSE 0 END,
-                   updated_at = now()
-               FROM moved WHERE stock.product_id = moved.product_id""",
-            [order_id, order_id],
-        )
+    return hold

@@ -1,1 +1,1 @@
-"""Users and their addresses. Knows nothing of what they buy; keeps no password and no session."""
+"""Users, their addresses and accounts. Knows nothing of what they buy; keeps no session, and of a password the hash only."""

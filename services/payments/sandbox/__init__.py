@@ -1,5 +1,5 @@
 """A payment provider to play with: a process of its own that stands where a real one would. It moves no money.
 
-Tokens decide: `tok_declined` is declined, `tok_lost` is captured but the first answer never comes (so that the caller
-must ask again by reference), any other token is captured. It knows nothing of the shop's databases.
+Any token is good but those that ask for a fault (`faults.py` lists them), and faults can also be switched on by
+probability for everybody, over HTTP. It knows nothing of the shop's databases.
 """

@@ -7,9 +7,9 @@ from pathlib import Path
 from fastapi import FastAPI
 from pydantic import Field
 
-from services.kit.http import Check, serve
-from services.kit.settings import Settings, load
-from services.payments.sandbox.api import build
+from services.kit.settings import Settings
+from services.kit.start import Check, start
+from services.payments.sandbox.api import Desk, build
 from services.payments.sandbox.book import Book
 
 
@@ -19,17 +19,12 @@ class SandboxSettings(Settings):
     )
 
 
-def main() -> None:
-    settings = load(SandboxSettings)
-
-    @asynccontextmanager
-    async def wiring(app: FastAPI) -> AsyncIterator[Mapping[str, Check]]:
-        with closing(Book(settings.home / "payment-provider" / "book.sqlite")) as book:
-            app.state.book = book
-            yield {}
-
-    serve("payment-provider", build(wiring), settings.port)
+@asynccontextmanager
+async def wiring(app: FastAPI, settings: SandboxSettings) -> AsyncIterator[Mapping[str, Check]]:
+    with closing(Book(settings.home / "payment-provider" / "book.sqlite")) as book:
+        app.state.desk = Desk(book)
+        yield {}
 
 
 if __name__ == "__main__":
-    main()
+    start("payment-provider", SandboxSettings, build, wiring)
