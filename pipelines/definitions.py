@@ -2,22 +2,29 @@
 
 import dagster as dg
 
+from pipelines.defs.alerts.sensors import TELLING
 from pipelines.defs.cdc.raw_tables import TABLES, observe_lag
 from pipelines.defs.cdc.reconciliation import reconcile_raw_tables
-from pipelines.defs.schedules import EVERYTHING, SCHEDULES
-from pipelines.defs.warehouse.marts import DBT_RESOURCE, marts
-from pipelines.lib.clickhouse import ClickHouse
+from pipelines.defs.freshness.checks import FRESHNESS, judge_freshness
+from pipelines.defs.maintenance.erasure import erasure_requests, people_erased
+from pipelines.defs.maintenance.event_log import event_log_retention
+from pipelines.defs.quality.expectations import EXPECTATIONS, great_expectations
+from pipelines.defs.schedules import EVERYTHING, SCHEDULES, VERIFICATION
+from pipelines.defs.search.indexes import INDEXES, prove_indexes, search_reindex
+from pipelines.defs.warehouse.arrivals import MARTS, new_data
+from pipelines.defs.warehouse.daily import DAILY_MARTS, daily
+from pipelines.defs.warehouse.marts import marts
+from pipelines.lib import clickhouse, dbt
 
 defs = dg.Definitions(
-    assets=[*TABLES, marts],
-    asset_checks=[reconcile_raw_tables],
-    jobs=[EVERYTHING, observe_lag],
+    assets=[*TABLES, *INDEXES, marts, daily],
+    asset_checks=[reconcile_raw_tables, prove_indexes, judge_freshness, great_expectations],
+    jobs=[
+        *(EVERYTHING, MARTS, DAILY_MARTS, VERIFICATION, EXPECTATIONS, FRESHNESS, observe_lag),
+        *(search_reindex, erasure_requests, event_log_retention),
+    ],
     schedules=SCHEDULES,
-    resources={
-        "dbt": DBT_RESOURCE,
-        "clickhouse": ClickHouse(
-            url=dg.EnvVar("CLICKHOUSE_URL"), user="dbt", password=dg.EnvVar("CLICKHOUSE_DBT_PASSWORD")
-        ),
-    },
+    sensors=[new_data, people_erased, *TELLING],
+    resources={"dbt": dbt.RESOURCE, "clickhouse": clickhouse.RESOURCE},
     executor=dg.in_process_executor,
 )

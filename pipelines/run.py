@@ -12,19 +12,24 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the run did. `failed` names checks as asset:check, and steps that could not work, with the reason."""
+    """What the run did. `failed` names checks as asset:check, and steps that could not work, with the reason; `warned`
+    names checks that found something for a person to look at."""
 
     run_id: str
     materialized: int
     checks: dict[str, int]
     failed: list[str] = field(default_factory=list)
+    warned: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
 
@@ -46,7 +51,9 @@ def build_everything(full_refresh: bool = False) -> Outcome:
             tags={"millrace/started_by": "pipelines.run"},
         )
     evaluations = result.get_asset_check_evaluations()
-    failed = [f"{each.asset_key.to_user_string()}:{each.check_name}" for each in evaluations if not each.passed]
+    unmet = [each for each in evaluations if not each.passed]
+    warned = [named(each) for each in unmet if each.severity == dg.AssetCheckSeverity.WARN]
+    failed = [named(each) for each in unmet if each.severity != dg.AssetCheckSeverity.WARN]
     unable = [
         f"step {event.step_key}: {reason(event.step_failure_data.error)}"
         for event in result.all_events
@@ -57,10 +64,16 @@ def build_everything(full_refresh: bool = False) -> Outcome:
     return Outcome(
         run_id=result.run_id,
         materialized=len(result.get_asset_materialization_events()),
-        checks={"passed": len(evaluations) - len(failed), "failed": len(failed)},
+        checks={"passed": len(evaluations) - len(unmet), "warned": len(warned), "failed": len(failed)},
         failed=sorted(failed) + unable,
+        warned=sorted(warned),
         seconds=round(time.monotonic() - started, 1),
     )
+
+
+def named(evaluation: "dg.AssetCheckEvaluation") -> str:
+    """asset:check."""
+    return f"{evaluation.asset_key.to_user_string()}:{evaluation.check_name}"
 
 
 def reason(error: object) -> str:
@@ -101,8 +114,9 @@ def main(
     else:
         passed, failed = outcome.checks["passed"], outcome.checks["failed"]
         print(f"{outcome.materialized} materialized, {passed} checks passed, {failed} failed, {outcome.seconds} s")
-        for name in outcome.failed:
-            print(f"failed: {name}")
+        for word, names in (("warned", outcome.warned), ("failed", outcome.failed)):
+            for name in names:
+                print(f"{word}: {name}")
     sys.exit(1 if outcome.failed else 0)
 
 

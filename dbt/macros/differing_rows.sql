@@ -7,16 +7,16 @@
     {%- for column in adapter.get_columns_in_relation(ref(rows)) %}{% do columns.append(column.name) %}{% endfor -%}
 {%- endif -%}
 with (select argMax(batch, at) from {{ target.schema }}.mart_watermarks where mart = '{{ mart }}') as processed
-select {{ key | join(', ') }}, groupArray(side) as sides
+select {{ key | join(', ') }}, groupArray(_found_in) as found_in
 from (
     select *, ({{ is_changed(feeds, 'processed') }}) as is_due
     from (
-        select {{ columns | join(', ') }}, 'mart' as side from {{ ref(mart) }}
+        select {{ columns | join(', ') }}, 'mart' as _found_in from {{ ref(mart) }}
         union all
-        select {{ columns | join(', ') }}, 'staging' as side from {{ ref(rows) }}
+        select {{ columns | join(', ') }}, 'staging' as _found_in from {{ ref(rows) }}
     )
 )
 group by {{ key | join(', ') }}
 having max(is_due) = 0
-    and (uniqExact(side) < 2 or count() != 2 or uniqExact(tuple({{ columns | join(', ') }})) != 1)
+    and (uniqExact(_found_in) < 2 or count() != 2 or uniqExact(tuple({{ columns | join(', ') }})) != 1)
 {% endmacro %}

@@ -12,10 +12,11 @@
     because rebuilding a partition twice gives the same partition.
 
     A feed is {changes: model of (key, _batch) with every version and tombstone, key: its column,
-               held: the column of the mart that remembers that key}. -#}
+               held: the column of the mart that remembers that key}.
+    `time` is the column whose month is the mart's partition. -#}
 
-{% macro create_watermark_tables() -%}
-    {% if execute %}
+{% macro create_own_tables() -%}
+    {% if execute and flags.WHICH != 'compile' %}
         {% do run_query("create table if not exists " ~ target.schema ~ ".mart_windows"
             ~ " (mart LowCardinality(String), run_id String, batch_from UInt64, batch_below UInt64,"
             ~ " partitions Array(UInt32), opened_at DateTime64(6, 'UTC') default now64(6, 'UTC'))"
@@ -23,12 +24,16 @@
         {% do run_query("create table if not exists " ~ target.schema ~ ".mart_watermarks"
             ~ " (mart LowCardinality(String), batch UInt64, at DateTime64(6, 'UTC') default now64(6, 'UTC'))"
             ~ " engine = ReplacingMergeTree(at) order by mart") %}
+        {% do run_query("create table if not exists " ~ target.schema ~ ".mart_test_results"
+            ~ " (run String, at DateTime64(6, 'UTC'), test LowCardinality(String), status LowCardinality(String),"
+            ~ " found UInt64, seconds Float64)"
+            ~ " engine = MergeTree order by (test, at) ttl toDateTime(at) + interval 400 day") %}
     {% endif %}
 {%- endmacro %}
 
 {#- What a build that was killed left behind; only after an hour, because another build may be at work by hand. -#}
 {% macro drop_orphans() -%}
-    {% if execute %}
+    {% if execute and flags.WHICH != 'compile' %}
         {%- set orphans = run_query("select name from system.tables where database = '" ~ target.schema ~ "'"
             ~ " and position(name, '__dbt_new_data_') > 0"
             ~ " and metadata_modification_time <= now() - interval " ~ var('orphan_minutes') ~ " minute") -%}
@@ -49,7 +54,7 @@
     {%- endfor %}
 {%- endmacro %}
 
-{% macro open_window(rows, feeds) -%}
+{% macro open_window(rows, feeds, time) -%}
     insert into {{ target.schema }}.mart_windows (mart, run_id, batch_from, batch_below, partitions)
     with
         {{ processed_below(this.identifier) }} as processed,
@@ -60,9 +65,9 @@
         {% if is_incremental() -%}
         (
             select groupUniqArray(partition) from (
-                select toYYYYMM(placed_at) as partition from {{ this }} where {{ is_changed(feeds, 'lower', 'readable') }}
+                select toYYYYMM({{ time }}) as partition from {{ this }} where {{ is_changed(feeds, 'lower', 'readable') }}
                 union distinct
-                select toYYYYMM(placed_at) as partition from {{ ref(rows) }} where {{ is_changed(feeds, 'lower', 'readable') }}
+                select toYYYYMM({{ time }}) as partition from {{ ref(rows) }} where {{ is_changed(feeds, 'lower', 'readable') }}
             )
         )
         {%- else -%}
@@ -72,8 +77,8 @@
         'batch numbers stepped back below the watermark of {{ this.identifier }}: rebuild it with --full-refresh') = 0
 {%- endmacro %}
 
-{% macro in_touched_partitions() -%}
-    toYYYYMM(placed_at) in (
+{% macro in_touched_partitions(time) -%}
+    toYYYYMM({{ time }}) in (
         select arrayJoin(partitions) from {{ target.schema }}.mart_windows
         where mart = '{{ this.identifier }}' and run_id = '{{ invocation_id }}'
     )
@@ -85,10 +90,10 @@
 {%- endmacro %}
 
 {#- A touched partition that still holds rows of an earlier run was not overwritten: nothing is left of it. -#}
-{% macro drop_emptied_partitions() -%}
+{% macro drop_emptied_partitions(time) -%}
     {%- if is_incremental() and execute -%}
         {%- set emptied = run_query("select distinct _partition_id as id from " ~ this ~ " where _loaded_at != " ~ loaded_at()
-            ~ " and " ~ in_touched_partitions()) -%}
+            ~ " and " ~ in_touched_partitions(time)) -%}
         {%- if emptied.rows -%}
     alter table {{ this }}
             {%- for row in emptied.rows %} drop partition id '{{ row['id'] }}'{{ ',' if not loop.last }}{% endfor -%}

@@ -1,1 +1,1 @@
-"""One folder per domain: `cdc` (the raw tables), `warehouse` (the dbt project)."""
+"""One folder per domain: `cdc` (topics and raw tables), `search`, `warehouse` (dbt), `quality`, `freshness`, `alerts`, `maintenance`."""

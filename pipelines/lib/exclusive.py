@@ -1,8 +1,8 @@
 """One build at a time into one warehouse, however the build was started.
 
-Two dbt builds at once collide on the names of temporary tables. A Dagster pool would keep them apart too, but a process
-that is killed keeps its slot there, and every later build waits for it; this lock ends with its process. It holds
-between the processes of one machine, which is where dbt runs here.
+Two dbt builds at once collide on the names of temporary tables. Runs that Dagster starts wait for each other in its queue
+(`lib.pools`); a build by hand is in no queue, so this lock holds for both. It ends with its process, and holds between the
+processes of one machine, which is where dbt runs here.
 """
 
 import fcntl

@@ -10,10 +10,14 @@ from typing import Any
 
 import dagster as dg
 
-from pipelines.lib.captured import CapturedTable, captured_tables
+from pipelines.lib.attribution import comment_of
+from pipelines.lib.captured import LOG, CapturedTable, captured_tables, logs
 from pipelines.lib.clickhouse import ClickHouse, raw_prefix
+from pipelines.lib.delivery import routes
+from pipelines.lib.failures import typed_failures
 
 RECENT_HOURS = 1
+OWNER = routes().otherwise
 
 LAG = """
 SELECT
@@ -36,13 +40,33 @@ def topic_spec(table: CapturedTable) -> dg.AssetSpec:
         ["topics", table.topic],
         group_name="topics",
         kinds={"kafka"},
+        owners=[OWNER],
         description="Changes of the table, in commit order per key.",
     )
 
 
 def raw_spec(table: CapturedTable) -> dg.AssetSpec:
     return dg.AssetSpec(
-        table.key, deps=[["topics", table.topic]], group_name="raw", kinds={"clickhouse"}, description=table.description
+        table.key,
+        deps=[["topics", table.topic]],
+        group_name="raw",
+        kinds={"clickhouse"},
+        owners=[OWNER],
+        description=table.description,
+    )
+
+
+def log_spec(name: str) -> dg.AssetSpec:
+    """The log of a table's versions, ``raw_<source>.<table>__history``."""
+    raw = name.removesuffix(LOG).split(".")
+    topics = [["topics", table.topic] for table in captured_tables() if table.key == raw]
+    return dg.AssetSpec(
+        name.split("."),
+        deps=topics,
+        group_name="raw",
+        kinds={"clickhouse"},
+        owners=[OWNER],
+        description="Every version of a row that was written into the copy.",
     )
 
 
@@ -71,18 +95,19 @@ def lag_metadata(row: Mapping[str, Any]) -> dict[str, int | float | str]:
     return metadata
 
 
-def observe(tables: Sequence[CapturedTable], clickhouse: ClickHouse, run_id: str) -> Iterator[dg.AssetObservation]:
+def observe(tables: Sequence[CapturedTable], clickhouse: ClickHouse, comment: str) -> Iterator[dg.AssetObservation]:
     """How far behind each of the tables is."""
     keys = {"/".join(table.key): dg.AssetKey(table.key) for table in tables}
-    for row in clickhouse.rows(lag_query(tables), {"hours": RECENT_HOURS}, run_id):
+    for row in clickhouse.rows(lag_query(tables), {"hours": RECENT_HOURS}, comment):
         yield dg.AssetObservation(keys[row["raw"]], metadata=lag_metadata(row))
 
 
 @dg.op
 def observe_raw_tables(context: dg.OpExecutionContext, clickhouse: ClickHouse) -> None:
     """Records the lag of every raw table."""
-    for observation in observe(captured_tables(), clickhouse, context.run_id):
-        context.log_event(observation)
+    with typed_failures(context):
+        for observation in observe(captured_tables(), clickhouse, comment_of(context)):
+            context.log_event(observation)
 
 
 @dg.job(description="Records how far the raw tables are behind.", executor_def=dg.in_process_executor)
@@ -90,4 +115,7 @@ def observe_lag() -> None:
     observe_raw_tables()
 
 
-TABLES = [spec(table) for table in captured_tables() for spec in (topic_spec, raw_spec)]
+TABLES = [
+    *(spec(table) for table in captured_tables() for spec in (topic_spec, raw_spec)),
+    *(log_spec(name) for name in logs()),
+]

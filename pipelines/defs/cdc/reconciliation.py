@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from pipelines.defs.cdc.raw_tables import observe
+from pipelines.lib.attribution import comment_of
 from pipelines.lib.captured import CapturedTable, captured_tables
 from pipelines.lib.clickhouse import ClickHouse
+from pipelines.lib.failures import typed_failures
+from pipelines.lib.pools import ENGINE
 
 if TYPE_CHECKING:
     from cdc.verify import TableProof
@@ -59,6 +62,7 @@ def results_of(tables: Iterable[CapturedTable], proofs: Iterable["TableProof"]) 
         for table in captured_tables()
     ],
     can_subset=True,
+    pool=ENGINE,
 )
 def reconcile_raw_tables(
     context: dg.AssetCheckExecutionContext, clickhouse: ClickHouse
@@ -69,7 +73,8 @@ def reconcile_raw_tables(
     chosen = {check.asset_key for check in context.selected_asset_check_keys}
     tables = [table for table in captured_tables() if dg.AssetKey(table.key) in chosen]
     execution = context.op_execution_context
-    for observation in observe(tables, clickhouse, execution.run_id):
-        execution.log_event(observation)
-    proofs = verify_tables(sorted({table.source for table in tables}), sorted({table.qualified for table in tables}))
-    yield from results_of(tables, proofs)
+    with typed_failures(execution):
+        for observation in observe(tables, clickhouse, comment_of(execution)):
+            execution.log_event(observation)
+        sources, names = {table.source for table in tables}, {table.qualified for table in tables}
+        yield from results_of(tables, verify_tables(sorted(sources), sorted(names)))

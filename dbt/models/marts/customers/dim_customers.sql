@@ -1,8 +1,8 @@
 {{ config(materialized='table', order_by='customer_id') }}
--- Everybody who registered or ordered. A customer who is gone keeps a row as long as an order names them. No name, no
+-- Everybody who registered or ordered. A customer who was erased keeps a row as long as an order names them. No name, no
 -- address, no e-mail: whoever needs those asks the users service.
 with
-    users as (select * from {{ ref('stg_users__users') }}),
+    users as (select * from {{ ref('stg_users__users') }} where erased_at is null),
     placed as (
         select
             customer_id,

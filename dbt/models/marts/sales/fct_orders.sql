@@ -4,8 +4,8 @@
     on_schema_change='fail',
     partition_by='toYYYYMM(placed_at)',
     order_by='(placed_at, order_id)',
-    pre_hook="{{ open_window('int_orders', order_feeds()) }}",
-    post_hook=["{{ drop_emptied_partitions() }}", "{{ close_window() }}"],
+    pre_hook="{{ open_window('int_orders', order_feeds(), 'placed_at') }}",
+    post_hook=["{{ drop_emptied_partitions('placed_at') }}", "{{ close_window() }}"],
 ) }}
 -- depends_on: {{ ref('stg_millrace__batch_watermark') }}
 -- depends_on: {{ ref('stg_orders__orders_changes') }}
@@ -13,4 +13,4 @@
 -- depends_on: {{ ref('stg_payments__payments_changes') }}
 select *, {{ loaded_at() }} as _loaded_at
 from {{ ref('int_orders') }}
-{% if is_incremental() %}where {{ in_touched_partitions() }}{% endif %}
+{% if is_incremental() %}where {{ in_touched_partitions('placed_at') }}{% endif %}

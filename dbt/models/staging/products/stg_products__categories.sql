@@ -4,8 +4,10 @@ select
     name as category_name,
     slug,
     path,
+    attribute_schema,
     created_at,
     updated_at,
+    version,
     _committed_at,
     _ingested_at,
     _batch

@@ -2,6 +2,7 @@ select
     product_id,
     amount,
     currency,
+    compare_at,
     updated_at,
     _committed_at,
     _ingested_at,

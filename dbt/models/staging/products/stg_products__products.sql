@@ -2,6 +2,8 @@ select
     id as product_id,
     sku,
     category_id,
+    group_id as product_group_id,
+    variant,
     name as product_name,
     brand,
     description,

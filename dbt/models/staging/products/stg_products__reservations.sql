@@ -3,6 +3,7 @@ select
     product_id,
     quantity,
     state,
+    expires_at,
     created_at,
     updated_at,
     _committed_at,

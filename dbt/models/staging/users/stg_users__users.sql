@@ -7,6 +7,8 @@ select
     created_at,
     updated_at,
     version,
+    email_verified_at,
+    erased_at,
     _committed_at,
     _ingested_at,
     _batch

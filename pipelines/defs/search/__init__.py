@@ -1,0 +1,1 @@
+"""The search indexes: external assets that the engine writes, proven and built anew here."""
