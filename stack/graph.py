@@ -1,7 +1,7 @@
 """The order of start and stop: nodes that need other nodes, run in parallel where they do not depend on each other."""
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from graphlib import CycleError, TopologicalSorter
 
@@ -11,13 +11,19 @@ from stack.process import Node, Process
 Needs = Mapping[str, tuple[str, ...]]
 
 
-def select(nodes: Mapping[str, Node], wanted: Iterable[str]) -> dict[str, Node]:
-    """The wanted processes with everything they need and the jobs that belong to them.
+def wanted(nodes: Mapping[str, Node], only: Collection[str], additions: Collection[str]) -> list[str]:
+    """The processes that are named, or where none is all that every stack has; and those of the additions."""
+    of = {name: node.addition for name, node in nodes.items() if isinstance(node, Process)}
+    return [*(only or [name for name in of if not of[name]]), *(name for name in of if of[name] in additions)]
+
+
+def select(nodes: Mapping[str, Node], names: Iterable[str]) -> dict[str, Node]:
+    """The named processes with everything they need and the jobs that belong to them.
 
     Raises StackError for a name that is no process, listing the names.
     """
     chosen: dict[str, Node] = {}
-    pending = list(wanted)
+    pending = list(names)
     processes = [name for name, node in nodes.items() if isinstance(node, Process)]
     for name in pending:
         if name not in processes:

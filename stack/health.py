@@ -7,6 +7,7 @@ connection, waits at most a few seconds and leaves nothing behind.
 import base64
 import json
 import logging
+import smtplib
 import socket
 import urllib.error
 import urllib.request
@@ -92,6 +93,22 @@ def redis(url: str) -> HealthCheck:
                     answer += received
         except OSError as error:
             raise Unhealthy(str(error)) from error
+
+    return check
+
+
+def smtp(url: str) -> HealthCheck:
+    """Healthy when it greets us and answers NOOP."""
+    parts = urlsplit(url)
+
+    def check() -> None:
+        try:
+            with smtplib.SMTP(parts.hostname or "", parts.port or 0, "localhost", timeout=SECONDS) as connection:
+                code, words = connection.noop()
+        except (OSError, smtplib.SMTPException) as error:
+            raise Unhealthy(str(error)) from error
+        if code != 250:
+            raise Unhealthy(f"answered {code} {words.decode(errors='replace')}")
 
     return check
 

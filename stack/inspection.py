@@ -137,10 +137,11 @@ def psutil_inode(descriptor: int) -> int:
 
 
 def examination(settings: Settings) -> Iterator[Finding]:
-    """Every check of `up` for the whole stack, on the machine as it is."""
+    """Every check of `up` for the whole stack, additions that run among it, on the machine as it is."""
     stack = describe(settings)
     supervisor = Supervisor(settings, stack.secrets["supervisor"])
     alive = supervisor.pid() is not None
     running = {name for name, state in supervisor.states().items() if state.state in ALIVE} if alive else set()
-    processes = [node for node in stack.nodes.values() if isinstance(node, Process)]
+    every = [node for node in stack.nodes.values() if isinstance(node, Process)]
+    processes = [process for process in every if not process.addition or process.name in running]
     return examine(settings, processes, running=frozenset(running | ({"supervisor"} if alive else set())))

@@ -50,8 +50,8 @@ def healthy(process: Process) -> str:
     return ""
 
 
-def up(settings: Settings, only: Iterable[str], progress: Progress) -> Started:
-    """Bring the wanted processes (all when `only` is empty) to health.
+def up(settings: Settings, only: Iterable[str], progress: Progress, additions: Iterable[str] = ()) -> Started:
+    """Bring the wanted processes (all when `only` is empty) to health, and those of the named additions.
 
     Raises CheckFailed before anything is started, StartFailed when something does not become healthy.
     """
@@ -60,13 +60,14 @@ def up(settings: Settings, only: Iterable[str], progress: Progress) -> Started:
     settings.home.mkdir(parents=True, exist_ok=True)
     settings.logs.mkdir(exist_ok=True)
     with exclusive(settings.home):
-        return _Start(settings, list(only), progress, began).run()
+        return _Start(settings, list(only), frozenset(additions), progress, began).run()
 
 
 @dataclass
 class _Start:
     settings: Settings
     only: list[str]
+    additions: frozenset[str]
     progress: Progress
     began: float
     started: set[str] = field(default_factory=set)
@@ -76,8 +77,7 @@ class _Start:
         self._refuse_other_ports()
         self.stack: Stack = describe(self.settings)
         nodes = self.stack.nodes
-        every = [name for name, node in nodes.items() if isinstance(node, Process)]
-        self.chosen = graph.select(nodes, self.only or every)
+        self.chosen = graph.select(nodes, graph.wanted(nodes, self.only, self.additions))
         self.state = State.load(self.settings.home)
         self.supervisor = Supervisor(self.settings, self.stack.secrets["supervisor"])
         alive = self.supervisor.pid() is not None

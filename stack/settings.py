@@ -25,6 +25,9 @@ PARTS = ROOT / ".parts"
 SERVICES = ("users", "products", "orders", "payments")
 """Services that own a database of the same name, with a role of the same name."""
 
+CLIENTS = ("orders", "users", "demo")
+"""Who gets a secret of its own, to ask the sessions service for access tokens."""
+
 PORT_SPAN = 40
 
 UNFIT = frozenset("\"'<>&\\$#;%,:*\n\r\t")
@@ -32,7 +35,7 @@ UNFIT = frozenset("\"'<>&\\$#;%,:*\n\r\t")
 
 
 class Settings(BaseSettings):
-    """Settings of one stack; environment variables MILLRACE_HOME and MILLRACE_PORT_BASE."""
+    """Settings of one stack; environment variables MILLRACE_HOME, MILLRACE_PORT_BASE and MILLRACE_CDC_POLL_MILLISECONDS."""
 
     model_config = SettingsConfigDict(env_prefix="MILLRACE_", frozen=True, extra="ignore")
 
@@ -45,6 +48,12 @@ class Settings(BaseSettings):
         ge=1024,
         le=65535 - PORT_SPAN,
         description=f"first of the {PORT_SPAN} ports that the stack takes; a second stack needs another range",
+    )
+    cdc_poll_milliseconds: int = Field(
+        default=10,
+        ge=1,
+        le=10_000,
+        description="how long connectors gather changes; more costs latency and saves idle CPU",
     )
 
     @field_validator("home")

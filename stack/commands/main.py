@@ -19,11 +19,24 @@ from stack.settings import IN_CHECKOUT, load_settings, stored_variables
 
 ELSEWHERE = {
     "cdc": ("cdc.commands", "capture: plan and apply sources, prove the copies equal"),
+    "search": ("cdc.commands.search", "search indexes: build one anew beside the one in use, go back, status"),
+    "saga": ("stack.commands.saga", "orders that are being placed or cancelled: list, show, retry, cancel"),
+    "lineage": ("stack.commands.lineage", "what hangs on a column, from a service to the metrics; where it comes from"),
+    "dashboards": ("stack.commands.dashboards", "the dashboards' files: hold them against marts and metrics"),
     "demo": ("stack.demo.command", "the main job, end to end, proven equal"),
+    "simulate": ("stack.simulate.command", "a past for the shop, by bulk paths, the same for the same seed"),
+    "check": ("services.invariants.command", "what must hold across the services, looked at now"),
     "chaos": ("bench.chaos.command", "break every process under load, and judge the copies"),
+    "chaos-orders": (
+        "bench.chaos.orders_command",
+        "kill what orders need while they are placed, and judge the outcome",
+    ),
     "bench": ("bench.commands", "measure something beside its ceiling"),
 }
 """Commands whose modules belong to other folders: name -> (module with a typer `app`, one line of help)."""
+
+ON_A_STACK = {"bench", "chaos", "chaos-orders"}
+"""Those that need one that has been started; the others say themselves what they lack."""
 
 INSTALLED = "cdc"
 """The command that works without the repository."""
@@ -68,12 +81,19 @@ def _refuse_without_repository(called: str | None) -> None:
         )
 
 
+def _refuse_without_stack(called: str | None) -> None:
+    """Raise StackError where the command works on a stack, and none was ever started here."""
+    if called in ON_A_STACK and "--help" not in sys.argv and "POSTGRES_ADMIN_DSN" not in os.environ:
+        raise StackError("there is no stack yet: run `millrace up`")
+
+
 def main() -> None:
     """Entry point: a StackError becomes its message and exit status 2."""
     called = sys.argv[1] if len(sys.argv) > 1 else None
     try:
         _refuse_without_repository(called)
         _add_from_elsewhere(app, called)
+        _refuse_without_stack(called)
         app()
     except StackError as error:
         for line in str(error).splitlines():

@@ -10,15 +10,18 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import TaskID
 from rich.table import Table
 
 from cdc.errors import CdcError
 from stack import launcher
-from stack.demo.run import Facts, Tick, run
+from stack.demo.run import Facts, run
+from stack.environment import ADDRESSED
 from stack.errors import StackError
 from stack.progress import Lines, Screen
 from stack.settings import load_settings, stored_variables
+from stack.state import State
+from stack.steps import Tick, bars, lines
 
 app = typer.Typer()
 console = Console()
@@ -39,12 +42,15 @@ def demo(
     facts.seconds["up"] = round(time.monotonic() - started, 1)
     variables = stored_variables(load_settings())
     os.environ.update(variables)
+    wanted = State.load(load_settings().home).wanted
     facts.urls = {
-        name.removesuffix("_URL").lower(): value for name, value in variables.items() if value.startswith("http")
+        name.removesuffix("_URL").lower(): value
+        for name, value in variables.items()
+        if value.startswith("http") and ADDRESSED.get(name, "status-page") in wanted
     }
     try:
         with ExitStack() as context:
-            run(variables, orders, facts, _bars(context) if console.is_terminal else _lines())
+            run(variables, orders, facts, _bars(context) if console.is_terminal else lines())
     except CdcError as error:
         raise StackError(str(error)) from None
     facts.seconds["total"] = round(time.monotonic() - started, 1)
@@ -56,14 +62,7 @@ def demo(
 
 
 def _bars(context: ExitStack) -> Tick:
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    progress = context.enter_context(Progress(*columns, console=console))
+    progress = context.enter_context(bars(console))
     tasks: dict[str, TaskID] = {}
 
     def tick(step: str, done: int, of: int) -> None:
@@ -73,18 +72,6 @@ def _bars(context: ExitStack) -> Tick:
                 progress.update(other, total=total, completed=total)
             tasks[step] = progress.add_task(step, total=of or None)
         progress.update(tasks[step], completed=done)
-
-    return tick
-
-
-def _lines() -> Tick:
-    said: set[tuple[str, int]] = set()
-
-    def tick(step: str, done: int, of: int) -> None:
-        tenth = 10 * done // of if of else 0
-        if (step, tenth) not in said:
-            said.add((step, tenth))
-            print(f"{step} {done}/{of}" if of else step, flush=True)
 
     return tick
 

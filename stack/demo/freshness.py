@@ -15,6 +15,7 @@ import clickhouse_connect
 import httpx
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from services.kit.token_source import TokenSource
 from stack.errors import StackError
 
 _TIMEOUT = 20.0
@@ -66,13 +67,16 @@ class FreshnessProbe:
     def _measure(self, copy: str, visible: Callable[[str, int], bool]) -> None:
         cents, turn = int(time.time()) % 100_000, 0
         try:
-            with httpx.Client(base_url=self._env["PRODUCTS_URL"], timeout=10) as http:
+            merchant = TokenSource(self._env["SESSIONS_URL"], "demo", self._env["DEMO_CLIENT_SECRET"])
+            with httpx.Client(base_url=self._env["PRODUCTS_URL"], timeout=10, auth=merchant) as http:
                 while not self._stopping.is_set():
                     turn += 1
                     product = self._products[(2 * turn + (copy == "clickhouse")) % len(self._products)]
                     price = cents + turn
                     answer = http.put(
-                        f"/products/{product}/price", json={"amount": f"{price / 100:.2f}", "currency": "EUR"}
+                        f"/products/{product}/price",
+                        json={"amount": f"{price / 100:.2f}", "currency": "EUR"},
+                        headers={"If-Match": "*"},
                     )
                     if answer.status_code == 404:
                         continue

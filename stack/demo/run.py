@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,16 +15,15 @@ import httpx
 from clickhouse_connect.driver.exceptions import DatabaseError
 
 from cdc.verify import DocumentProof, TableProof, verify_documents, verify_tables
+from services.kit.token_source import TokenSource
 from stack.demo.freshness import FreshnessProbe
 from stack.demo.shop import Shop
 from stack.errors import StackError
+from stack.steps import Tick
 
 PRODUCTS = 3000
 CUSTOMERS = 150
 SEED = 7
-
-Tick = Callable[[str, int, int], None]
-"""Told (step, done, of) as a step goes on."""
 
 REVENUE = """
 SELECT toString(day), currency, orders, toString(gross_revenue), toString(refunds), toString(net_revenue)
@@ -112,9 +111,12 @@ def _timed(facts: Facts, step: str) -> Iterator[None]:
 
 
 async def _use_the_shop(env: dict[str, str], orders: int, facts: Facts, tick: Tick) -> None:
-    urls = {name: env[f"{name.upper()}_URL"] for name in ("users", "products", "orders", "payments", "search")}
+    urls = {
+        name: env[f"{name.upper()}_URL"] for name in ("users", "products", "orders", "payments", "search", "analytics")
+    }
     limits = httpx.Limits(max_connections=20)
-    async with httpx.AsyncClient(timeout=30, limits=limits) as http:
+    merchant = TokenSource(env["SESSIONS_URL"], "demo", env["DEMO_CLIENT_SECRET"])
+    async with httpx.AsyncClient(timeout=30, limits=limits, auth=merchant) as http:
         shop = Shop(urls, SEED, http)
         try:
             tick("filling the shelves", 0, 0)

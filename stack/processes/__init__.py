@@ -4,7 +4,18 @@ from dataclasses import dataclass
 
 from stack.environment import contract
 from stack.process import Node
-from stack.processes import capture, clickhouse, elasticsearch, kafka, pipelines, postgres, redis, services
+from stack.processes import (
+    capture,
+    clickhouse,
+    dashboards,
+    elasticsearch,
+    kafka,
+    mail,
+    pipelines,
+    postgres,
+    redis,
+    services,
+)
 from stack.secrets import load_secrets
 from stack.settings import Settings
 
@@ -29,8 +40,10 @@ def describe(settings: Settings) -> Stack:
         *kafka.nodes(settings, secrets, variables),
         *elasticsearch.nodes(settings, variables),
         *clickhouse.nodes(settings, secrets, variables),
+        *mail.nodes(settings, variables),
         *services.nodes(settings, variables),
         *capture.nodes(settings, variables),
         *pipelines.nodes(settings, variables),
+        *dashboards.nodes(settings, variables),
     ]
     return Stack(settings, secrets, variables, {node.name: node for node in nodes})

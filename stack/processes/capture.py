@@ -1,4 +1,4 @@
-"""Change data capture: the job that applies the sources' files, the two sinks, and the keeper."""
+"""Change data capture: the job that applies the sources' files, the two sinks, the keeper, the invalidation of caches, and the page."""
 
 import hashlib
 import sys
@@ -17,6 +17,8 @@ SINK_VARIABLES = (
     "KAFKA_BOOTSTRAP",
     "CONNECT_URL",
     "CONNECT_SECRETS_FILE",
+    "CDC_MASK_KEY",
+    "CDC_POLL_MILLISECONDS",
     "CLICKHOUSE_URL",
     "CLICKHOUSE_NATIVE_PORT",
     "CLICKHOUSE_CDC_PASSWORD",
@@ -27,6 +29,7 @@ MODULES = {
     "clickhouse-sink": ("cdc.sinks.clickhouse", ("cdc-apply", "warehouse")),
     "document-sink": ("cdc.documents", ("cdc-apply", "elasticsearch")),
     "cdc-keeper": ("cdc.keeper", ("cdc-apply",)),
+    "cache-invalidation": ("cdc.invalidation", ("cdc-apply", "redis")),
 }
 
 
@@ -53,7 +56,23 @@ def nodes(settings: Settings, variables: Mapping[str, str]) -> list[Node]:
         needs=("connect", "migrations", "warehouse", "elasticsearch"),
         fingerprint=_inputs,
     )
-    return [apply, *map(follower, MODULES)]
+    return [apply, *map(follower, MODULES), _page(settings, variables)]
+
+
+def _page(settings: Settings, variables: Mapping[str, str]) -> Process:
+    """The status page. It needs no more than the databases: it is there to say what of the rest does not run."""
+    port = settings.port(OFFSETS["status-page"])
+    return Process(
+        name="status-page",
+        command=(sys.executable, "-m", "cdc.page"),
+        health=health.http(f"http://{HOST}:{port}/readyz"),
+        ports=(port,),
+        environment={
+            **selected(variables, (*SINK_VARIABLES, "CDC_PROCESSES", "CDC_PAGE_TOKEN")),
+            "HEALTH_PORT": str(port),
+        },
+        needs=("databases",),
+    )
 
 
 def _inputs() -> str:

@@ -15,7 +15,7 @@ from stack import parts
 from stack.errors import StartFailed
 from stack.settings import SERVICES
 
-OWNERS = (*SERVICES, "millrace", "dagster")
+OWNERS = (*SERVICES, "millrace", "dagster", "superset")
 """Each owns the database of its name."""
 
 
@@ -38,11 +38,13 @@ def create_databases(admin: str, secrets: Mapping[str, str]) -> None:
 def _create(admin: str, secrets: Mapping[str, str]) -> None:
     with psycopg.connect(admin, autocommit=True) as connection:
         roles = dict.fromkeys(OWNERS, "LOGIN")
-        roles |= {"cdc": "LOGIN REPLICATION BYPASSRLS", "replication": "LOGIN REPLICATION"}
+        roles |= {"cdc": "LOGIN REPLICATION BYPASSRLS", "replication": "LOGIN REPLICATION", "auditor": "LOGIN"}
         for role, options in roles.items():
             _ensure_role(connection, role, options, secrets[role])
         for name in ("postgres", "template1"):
             _execute(connection, "REVOKE CONNECT ON DATABASE {} FROM PUBLIC", name)
+        # a replica reads there which slots it is to keep
+        _execute(connection, "GRANT CONNECT ON DATABASE postgres TO replication")
         for database in OWNERS:
             if not _exists(connection, "SELECT FROM pg_database WHERE datname = %s", database):
                 _execute(connection, "CREATE DATABASE {} OWNER {}", database, database)
@@ -50,6 +52,10 @@ def _create(admin: str, secrets: Mapping[str, str]) -> None:
         for service in SERVICES:
             _execute(connection, "GRANT {} TO cdc", service)
             _execute(connection, "GRANT CONNECT, CREATE ON DATABASE {} TO cdc", service)
+            _execute(connection, "GRANT CONNECT ON DATABASE {} TO auditor", service)
+        # reads every service's facts to hold them against each other, and can change none
+        connection.execute("GRANT pg_read_all_data TO auditor")
+        connection.execute("ALTER ROLE auditor SET default_transaction_read_only = on")
         if not _exists(connection, "SELECT FROM pg_replication_slots WHERE slot_name = %s", "replica"):
             connection.execute("SELECT pg_create_physical_replication_slot('replica', true)")
         if parts.postgres_has_extension("pg_stat_statements"):  # in one database it shows the statements of all

@@ -1,7 +1,8 @@
 """Elasticsearch: one node with the core modules.
 
 Its settings folder is made anew at each start from the distribution's, less what this runtime has not; only settings
-that both this build and the full distribution know are set.
+that both this build and the full distribution know are set. The English dictionary is put where the analysis filter
+`hunspell` looks for it.
 """
 
 import os
@@ -56,7 +57,11 @@ def nodes(settings: Settings, variables: Mapping[str, str]) -> list[Node]:
             # the launcher refuses to start on a full disk; percentages of a large disk would lock indices too early
             "cluster.routing.allocation.disk.threshold_enabled: false\n"
         )
-        for path in configuration.iterdir():
+        words = configuration / "hunspell" / "en_US"
+        words.mkdir(parents=True)
+        for suffix in ("aff", "dic"):
+            shutil.copyfile(parts.DICTIONARY.path / f"index.{suffix}", words / f"en_US.{suffix}")
+        for path in configuration.rglob("*"):
             os.chown(path, *server_account().owner)
 
     return [
@@ -75,7 +80,7 @@ def nodes(settings: Settings, variables: Mapping[str, str]) -> list[Node]:
                 "HOME": str(folder),
                 "CLI_JAVA_OPTS": f"-Xmx32m {COLLECTOR} -XX:TieredStopAtLevel=1",
             },
-            parts=(parts.java(), parts.ELASTICSEARCH),
+            parts=(parts.java(), parts.ELASTICSEARCH, parts.DICTIONARY),
             prepare=prepare,
             stop_seconds=30,
             start_seconds=300,

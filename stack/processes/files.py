@@ -53,14 +53,16 @@ def run_module(
     module: str,
     *arguments: str,
     names: Iterable[str],
+    python: str = sys.executable,
+    more: Mapping[str, str] | None = None,
 ) -> None:
-    """Run a Python module of the checkout to its end, with the named variables; its output goes to the job's log."""
+    """Run a Python module of the checkout to its end, with the named variables and more; its output goes to the job's log."""
     log = settings.logs / f"{job}.log"
     environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
-    environment |= selected(variables, names)
+    environment |= {**selected(variables, names), **(more or {})}
     with log.open("w") as output:
         done = subprocess.run(
-            [sys.executable, "-m", module, *arguments],
+            [python, "-m", module, *arguments],
             env=environment,
             cwd=ROOT,
             stdin=subprocess.DEVNULL,

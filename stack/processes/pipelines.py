@@ -27,13 +27,20 @@ VARIABLES = (
     "KAFKA_BOOTSTRAP",
     "CONNECT_URL",
     "CONNECT_SECRETS_FILE",
+    "CDC_MASK_KEY",
+    "CDC_POLL_MILLISECONDS",
     "CLICKHOUSE_URL",
     "CLICKHOUSE_NATIVE_PORT",
     "CLICKHOUSE_CDC_PASSWORD",
     "CLICKHOUSE_DBT_PASSWORD",
     "CLICKHOUSE_READER_PASSWORD",
     "ELASTICSEARCH_URL",
+    "REDIS_URL",
+    "SMTP_URL",
 )
+WEBHOOKS = ("ALERT_WEBHOOK_URL", "PLATFORM_WEBHOOK_URL")
+"""Passed on from whoever calls `up`, when set: where alerts are posted (pipelines/defs/alerts/routes.yaml)."""
+
 INSTANCE = ROOT / "pipelines" / "dagster.yaml"
 LOCATION = "pipelines"
 WORKSPACE = f"load_from:\n  - grpc_server: {{{{host: {{host}}, port: {{port}}, location_name: {LOCATION}}}}}\n"
@@ -52,7 +59,10 @@ def nodes(settings: Settings, variables: Mapping[str, str]) -> list[Node]:
             command=(str(programs / command[0]), *command[1:]),
             health=check,
             ports=(port,) if port else (),
-            environment=selected(variables, VARIABLES),
+            environment={
+                **selected(variables, VARIABLES),
+                **{name: os.environ[name] for name in WEBHOOKS if name in os.environ},
+            },
             needs=("dagster-storage", *more),
             start_seconds=240,
             stop_seconds=20,

@@ -48,6 +48,10 @@ log_timezone = 'UTC'
 timezone = 'UTC'
 """
 
+KEEPS_SLOTS = "sync_replication_slots = on\n"
+"""Of a replica from PostgreSQL 17 on: it keeps capture's slots, so that its promotion does not lose them. The primary does not wait
+for it (synchronized_standby_slots): capture would stand still where the replica is not started (`up --only`) or is down."""
+
 ACCESS = """
 # who may connect: passwords only, from this machine only
 host all         all                  127.0.0.1/32 scram-sha-256
@@ -75,11 +79,12 @@ def nodes(settings: Settings, secrets: Mapping[str, str], variables: Mapping[str
             _initialise(primary, secrets["postgres"])
 
     def prepare_replica() -> None:
-        connection = f"host={HOST} port={primary_port} user=replication password={secrets['replication']}"
+        role = f"user=replication password={secrets['replication']} dbname=postgres application_name={SLOT}"
+        keeps_slots = KEEPS_SLOTS if parts.postgres_version() >= parts.FAILOVER_SLOTS else ""
         _write_settings(
             replica,
             replica_port,
-            f"primary_conninfo = '{connection} application_name={SLOT}'\nprimary_slot_name = '{SLOT}'\n",
+            f"primary_conninfo = 'host={HOST} port={primary_port} {role}'\nprimary_slot_name = '{SLOT}'\n{keeps_slots}",
         )
         _forget_dead_postmaster(replica)
         if replica.complete and _slot_is_lost(admin):

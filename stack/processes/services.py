@@ -4,11 +4,12 @@ A service gets the address of its own database and of what it calls over HTTP; n
 """
 
 import hashlib
+import os
 import sys
 from collections.abc import Mapping
 
 from stack import health
-from stack.environment import selected
+from stack.environment import HOST, selected
 from stack.ports import OFFSETS
 from stack.process import Job, Node, Process
 from stack.processes.files import run_module
@@ -16,17 +17,36 @@ from stack.settings import ROOT, SERVICES, Settings
 
 SHARED = ("KAFKA_BOOTSTRAP", "REDIS_URL")
 CALLS = {
-    "orders": ("USERS_URL", "PRODUCTS_URL", "PAYMENTS_URL"),
-    "payments": ("PAYMENT_PROVIDER_URL",),
-    "search": ("ELASTICSEARCH_URL", "PRODUCTS_URL"),
+    "users": ("SESSIONS_URL", "USERS_CLIENT_SECRET", "SMTP_URL"),
+    "orders": ("USERS_URL", "PRODUCTS_URL", "PAYMENTS_URL", "SMTP_URL", "SESSIONS_URL", "ORDERS_CLIENT_SECRET"),
+    "products": ("SESSIONS_URL",),
+    "payments": ("PAYMENT_PROVIDER_URL", "SESSIONS_URL"),
+    "search": ("ELASTICSEARCH_URL", "PRODUCTS_URL", "SESSIONS_URL"),
+    "sessions": ("USERS_URL", "SESSIONS_KEYS_FILE", "CLIENT_SECRET_HASHES", "SESSION_COOKIE_SECURE"),
+    "analytics": ("CLICKHOUSE_URL", "CLICKHOUSE_ANALYTICS_PASSWORD", "SESSIONS_URL"),
+    "clickstream-loader": ("CLICKHOUSE_URL", "CLICKHOUSE_CLICKSTREAM_PASSWORD"),
 }
 """What each calls or reads besides its own database."""
 
-MODULES = {"payment-provider": "services.payments.sandbox"}
+NEEDS = {
+    "users": ("sessions", "mail"),
+    "orders": ("sessions",),
+    "products": ("sessions",),
+    "payments": ("sessions",),
+}
+"""What must be there for a service to be ready, besides its database: they verify tokens, and users sends mails."""
+
+TRACING = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS")
+"""Passed on from whoever calls `up`, when set: where the services send their traces."""
+
+AUDITED = ("ORDERS_AUDIT_DSN", "PAYMENTS_AUDIT_DSN", "PRODUCTS_AUDIT_DSN")
+"""What is held against each other, for reading."""
+
+MODULES = {"payment-provider": "services.payments.sandbox", "clickstream-loader": "services.analytics.loader"}
 
 
 def nodes(settings: Settings, variables: Mapping[str, str]) -> list[Node]:
-    """Migrations, the services with a database, the payment provider's sandbox and search."""
+    """Migrations, the services with a database, the payment provider's sandbox, search, sessions and analytics."""
 
     def service(name: str, own: tuple[str, ...], needs: tuple[str, ...]) -> Process:
         port = settings.port(OFFSETS[name])
@@ -34,9 +54,13 @@ def nodes(settings: Settings, variables: Mapping[str, str]) -> list[Node]:
         return Process(
             name=name,
             command=(sys.executable, "-m", MODULES.get(name, f"services.{name}")),
-            health=health.http(f"{variables[url_variable(name)]}/readyz"),
+            health=health.http(f"http://{HOST}:{port}/readyz"),
             ports=(port,),
-            environment={**selected(variables, names), "PORT": str(port)},
+            environment={
+                **selected(variables, names),
+                **{name: os.environ[name] for name in TRACING if name in os.environ},
+                "PORT": str(port),
+            },
             needs=needs,
         )
 
@@ -48,13 +72,20 @@ def nodes(settings: Settings, variables: Mapping[str, str]) -> list[Node]:
         needs=("databases",),
         fingerprint=_migrations,
     )
-    owners = [service(name, (_dsn(name), f"{name.upper()}_REPLICA_DSN"), ("migrations",)) for name in SERVICES]
-    return [migrate, *owners, service("payment-provider", (), ()), service("search", (), ("elasticsearch",))]
-
-
-def url_variable(name: str) -> str:
-    """Name of the variable that holds a service's address."""
-    return f"{name.upper().replace('-', '_')}_URL"
+    owners = [
+        service(name, (_dsn(name), f"{name.upper()}_REPLICA_DSN"), ("migrations", "redis", *NEEDS.get(name, ())))
+        for name in SERVICES
+    ]
+    return [
+        migrate,
+        *owners,
+        service("payment-provider", (), ()),
+        service("search", (), ("elasticsearch", "sessions", "redis")),
+        service("sessions", (), ("redis",)),
+        service("analytics", (), ("kafka", "warehouse", "sessions", "redis")),
+        service("clickstream-loader", (), ("kafka", "warehouse")),
+        service("invariants", AUDITED, ("orders",)),
+    ]
 
 
 def _dsn(service: str) -> str:
