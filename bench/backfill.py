@@ -42,7 +42,7 @@ _BLOCK = 1 << 20
 def measure(rows: int) -> list[Metric]:
     """Copy a table of ``rows`` rows by both ways in turn."""
     config = settings()
-    target = clickhouse.connect(config.clickhouse_url, config.clickhouse_cdc_password)
+    target = clickhouse.engine_client(config)
     with throw_away_source("bench", orders.TABLE) as source:
         with psycopg.connect(source.dsn, autocommit=True) as connection:
             for statement in orders.rows(rows).split(";"):

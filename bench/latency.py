@@ -87,7 +87,7 @@ def _write(dsn: str, watcher: Watcher, numbers: range, rate: int) -> None:
 
 def _in_clickhouse() -> Seen:
     config = settings()
-    client = clickhouse.connect(config.clickhouse_url, config.clickhouse_cdc_password)
+    client = clickhouse.engine_client(config)
 
     def seen(missing: list[str]) -> list[str]:
         found = client.query(f"SELECT toString(id) FROM raw_bench.samples FINAL WHERE id IN ({','.join(missing)})")

@@ -42,10 +42,10 @@ def report(name: str, metrics: list[Metric], json_file: Path | None) -> bool:
     for metric in metrics:
         table.add_row(
             metric.metric,
-            f"{metric.value:g} {metric.unit}",
-            "" if metric.ceiling is None else f"{metric.ceiling:g}",
+            f"{_number(metric.value)} {metric.unit}",
+            "" if metric.ceiling is None else _number(metric.ceiling),
             "" if metric.ratio is None else f"{metric.ratio:.2f}",
-            "" if metric.bar is None else f"{metric.bar:g}",
+            "" if metric.bar is None else _number(metric.bar),
             {True: "yes", False: "NO", None: ""}[metric.met],
         )
     Console().print(table)
@@ -54,3 +54,8 @@ def report(name: str, metrics: list[Metric], json_file: Path | None) -> bool:
             json.dumps({"name": name, "metrics": [asdict(metric) for metric in metrics]}, indent=2) + "\n"
         )
     return all(metric.met is not False for metric in metrics)
+
+
+def _number(value: float) -> str:
+    """As a person reads it: whole where it is large, thousands apart."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:g}"

@@ -16,6 +16,7 @@ from bench.report import Metric, at_most
 from bench.watching import Watcher, percentiles
 from cdc import clickhouse
 from cdc.settings import settings
+from services.kit.token_source import TokenSource
 
 _ORDERS_PER_SECOND = 10
 _CHANGES = 40
@@ -28,7 +29,8 @@ def measure(seconds: int) -> list[Metric]:
     Raises:
         httpx.HTTPError: a service did not answer as it should.
     """
-    with httpx.Client(timeout=10) as http:
+    auth = TokenSource(os.environ["SESSIONS_URL"], "demo", os.environ["DEMO_CLIENT_SECRET"])
+    with httpx.Client(timeout=10, auth=auth) as http:
         product, user = _goods(http)
         orders = _orders(http, product, user, seconds * _ORDERS_PER_SECOND)
         changes = _changes(http, product)
@@ -43,7 +45,8 @@ def measure(seconds: int) -> list[Metric]:
 
 
 def _call(http: httpx.Client, method: str, service: str, path: str, body: dict[str, object]) -> dict[str, str]:
-    answer = http.request(method, os.environ[f"{service}_URL"] + path, json=body).raise_for_status()
+    headers = {"If-Match": "*", "Idempotency-Key": str(uuid.uuid4())}
+    answer = http.request(method, os.environ[f"{service}_URL"] + path, json=body, headers=headers).raise_for_status()
     made: dict[str, str] = answer.json()
     return made
 
@@ -67,7 +70,7 @@ def _goods(http: httpx.Client) -> tuple[str, str]:
 
 def _orders(http: httpx.Client, product: str, user: str, count: int) -> list[float]:
     config = settings()
-    client = clickhouse.connect(config.clickhouse_url, config.clickhouse_cdc_password)
+    client = clickhouse.engine_client(config)
 
     def seen(missing: list[str]) -> list[str]:
         names = ",".join(f"'{name}'" for name in missing)

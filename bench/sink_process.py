@@ -23,6 +23,11 @@ class SinkProcess:
         self._process = psutil.Process(pid)
         self.peak = 0
 
+    def cpu(self) -> float:
+        """CPU time that it has used so far, in seconds."""
+        times = self._process.cpu_times()
+        return float(times.user + times.system)
+
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """Hold the process still for the block."""

@@ -29,12 +29,14 @@ from cdc.source_file import SourceFile
 
 @dataclass(frozen=True)
 class ThrowAwaySource:
-    """A database (``dsn``, as superuser) and its source file; ``apply`` captures it, once or again."""
+    """A database (``dsn``, as superuser; ``admin`` to the server itself) and its source file; ``apply`` captures it, once or again,
+    also after ``release``."""
 
     name: str
     dsn: str
     file: SourceFile
     path: Path
+    admin: str
 
     def apply(self) -> list[Copied]:
         """Capture the tables as they are now; returns what was copied."""
@@ -48,16 +50,22 @@ class ThrowAwaySource:
             plan = replace(make_plan(self.file, config, state, kafka, target), copy=())
             apply_plan(plan, config, state, kafka, target, lambda _: None, lambda *_: None)
 
-    def remove(self) -> None:
-        """Take the source out of everything, and drop its database."""
+    def release(self) -> None:
+        """Take the source out of everything; its database stays, and can be captured anew."""
         with _parts() as (config, state, kafka, target):
             remove_source(self.file, config, state, kafka, target)
-        with psycopg.connect(os.environ["POSTGRES_ADMIN_DSN"], autocommit=True) as connection:
+
+    def remove(self) -> None:
+        """Take the source out of everything, and drop its database."""
+        self.release()
+        with psycopg.connect(self.admin, autocommit=True) as connection:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(self.name)))
 
 
 @contextmanager
-def throw_away_source(name: str, tables: str, documents: str = "", rest: str = "") -> Iterator[ThrowAwaySource]:
+def throw_away_source(
+    name: str, tables: str, documents: str = "", rest: str = "", *, admin: str | None = None
+) -> Iterator[ThrowAwaySource]:
     """Create the database with the given DDL, for the caller to apply; afterwards remove every trace.
 
     Args:
@@ -65,10 +73,14 @@ def throw_away_source(name: str, tables: str, documents: str = "", rest: str = "
         tables: DDL of the source's tables.
         documents: YAML of the source file's ``documents:`` part, or nothing.
         rest: YAML of further parts of the source file.
+        admin: DSN of the server's superuser; None for the stack's PostgreSQL. Of several hosts the one that takes writes is meant.
     """
-    admin = os.environ["POSTGRES_ADMIN_DSN"]
+    admin = admin or os.environ["POSTGRES_ADMIN_DSN"]
     parts = {key: str(value) for key, value in conninfo_to_dict(admin).items()}
-    dsn = f"postgresql://{parts['user']}:{parts['password']}@{parts['host']}:{parts['port']}/{name}"
+    hosts = ",".join(map(":".join, zip(parts["host"].split(","), parts["port"].split(","), strict=True)))
+    dsn = f"postgresql://{parts['user']}:{parts['password']}@{hosts}/{name}"
+    if "," in hosts:
+        dsn += "?target_session_attrs=read-write"
     targets = "[clickhouse, elasticsearch]" if documents else "[clickhouse]"
     with psycopg.connect(admin, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
@@ -77,7 +89,7 @@ def throw_away_source(name: str, tables: str, documents: str = "", rest: str = "
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{name}.yaml"
         path.write_text(f"source: {name}\ndsn: {dsn}\ntables: ['public.*']\ntargets: {targets}\n{documents}\n{rest}")
-        source = ThrowAwaySource(name, dsn, source_file.load(path), path)
+        source = ThrowAwaySource(name, dsn, source_file.load(path), path, admin)
         try:
             yield source
         finally:
@@ -90,6 +102,6 @@ def _parts() -> Iterator[tuple[CdcSettings, psycopg.Connection[Any], Kafka, Clie
     kafka = Kafka(config.kafka_bootstrap)
     try:
         with engine_state.connect(config.millrace_state_dsn) as state:
-            yield config, state, kafka, clickhouse.connect(config.clickhouse_url, config.clickhouse_cdc_password)
+            yield config, state, kafka, clickhouse.engine_client(config)
     finally:
         kafka.close()

@@ -50,9 +50,13 @@ def _left(committed: dict[tuple[str, int], int], ends: dict[tuple[str, int], int
     return sum(end - committed.get(place, 0) for place, end in ends.items())
 
 
-def read_all(topic: str, *, keep: bool = True) -> tuple[list[Message], float]:
-    """Every record (where they are to be kept), read as the sink reads, and the rate of reading in records a second."""
-    reader = positions.consumer(settings().kafka_bootstrap, "millrace-bench")
+def read_all(topic: str, *, keep: bool = True, plain: bool = False) -> tuple[list[Message], float]:
+    """Every record (where they are to be kept), and the rate of reading in records a second.
+
+    Read with the sink's settings of its consumer, or with ``plain`` as librdkafka comes.
+    """
+    bootstrap, group = settings().kafka_bootstrap, "millrace-bench"
+    reader = _plain(bootstrap, group) if plain else positions.consumer(bootstrap, group)
     total, messages = size(topic), list[Message]()
     try:
         partitions = Kafka(settings().kafka_bootstrap).bounds(topic)
@@ -72,6 +76,10 @@ def read_all(topic: str, *, keep: bool = True) -> tuple[list[Message], float]:
         return messages, total / (time.perf_counter() - began)
     finally:
         reader.close()
+
+
+def _plain(bootstrap: str, group: str) -> Consumer:
+    return Consumer({"bootstrap.servers": bootstrap, "group.id": group, "enable.auto.commit": False})
 
 
 def _first(reader: Consumer) -> Message:

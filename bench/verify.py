@@ -28,7 +28,7 @@ FIND_WITHIN, MEND_WITHIN = 15.0, 10.0
 def measure(rows: int) -> list[Metric]:
     """Alter one cell of the copy of ``rows`` rows, find it, mend it, and prove the copy equal once the load is over."""
     config = settings()
-    target = clickhouse.connect(config.clickhouse_url, config.clickhouse_cdc_password)
+    target = clickhouse.engine_client(config)
     with throw_away_source("bench", orders.TABLE) as source:
         with psycopg.connect(source.dsn, autocommit=True) as connection:
             for statement in orders.rows(rows).split(";"):

@@ -1,7 +1,6 @@
 """The faults: when which process is killed, stopped for a while, or cut off from its databases; all from the seed."""
 
 import random
-import signal
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -10,11 +9,13 @@ from dataclasses import dataclass
 import psutil
 import psycopg
 
-from stack.inspection import report
+from bench.chaos.pair import Pair
+from bench.chaos.processes import find, kill
 from stack.settings import Settings
 
-KILL, STOP, CUT = "kill", "stop", "cut"
-_WAIT_FOR_PROCESS = 45.0
+KILL, STOP, CUT, PROMOTE = "kill", "stop", "cut", "promote"
+SOURCE = "source"
+"""What the source's own server is called in a schedule."""
 _LONGEST_STOP = 8.0
 
 
@@ -29,12 +30,14 @@ class Fault:
 
 
 def schedule(seed: int, seconds: float, processes: tuple[str, ...]) -> list[Fault]:
-    """Faults over ``seconds``, in order: each process is killed at least three times in ten minutes, and at least once."""
+    """Faults over ``seconds``, in order: each process is killed, and the source's standby promoted, at least three times in ten
+    minutes, and at least once."""
     chooser = random.Random(f"{seed}/faults")
     kills = max(1, round(3.5 * seconds / 600))
     planned = [(KILL, process) for process in processes for _ in range(kills)]
     extra = max(1, len(planned) // 4)
-    planned += [(STOP, chooser.choice(processes)) for _ in range(extra)] + [(CUT, "postgres")] * extra
+    planned += [(STOP, chooser.choice(processes)) for _ in range(extra)] + [(CUT, SOURCE)] * extra
+    planned += [(PROMOTE, SOURCE)] * kills
     chooser.shuffle(planned)
     gap = seconds / (len(planned) + 1)
     return [
@@ -51,9 +54,10 @@ def schedule(seed: int, seconds: float, processes: tuple[str, ...]) -> list[Faul
 class Faults:
     """Carries a schedule out on a running stack; ``kills`` counts by process what was really done."""
 
-    def __init__(self, settings: Settings, admin_dsn: str, say: Callable[[str], None]) -> None:
+    def __init__(self, settings: Settings, stack_dsn: str, pair: Pair, slot: str, say: Callable[[str], None]) -> None:
         self._settings = settings
-        self._admin_dsn = admin_dsn
+        self._stack_dsn = stack_dsn
+        self._pair, self._slot = pair, slot
         self._say = say
         self._ended = threading.Event()
         self.kills: Counter[str] = Counter()
@@ -68,32 +72,27 @@ class Faults:
             )
             if fault.kind == CUT:
                 self._cut()
-                continue
-            process = self._find(fault.process)
-            if process is None:
-                self._say(f"         {fault.process} did not come back in {_WAIT_FOR_PROCESS:g} s")
-                continue
-            if fault.kind == KILL:
-                self._kill(process)
-                self.kills[fault.process] += 1
+            elif fault.kind == PROMOTE:
+                kept = self._pair.promote(self._slot)
+                self.others[f"{PROMOTE}, the slot {'kept' if kept else 'lost'}"] += 1
+            elif (fault.kind, fault.process) == (KILL, SOURCE):
+                self._pair.crash()
+                self.kills[SOURCE] += 1
             else:
-                self._stop(process, fault.seconds)
-                self.others[f"{STOP} {fault.process}"] += 1
+                self._break(fault)
 
-    def _find(self, name: str) -> psutil.Process | None:
-        for _ in range(int(_WAIT_FOR_PROCESS / 0.5)):
-            pid = next((p.pid for p in report(self._settings).processes if p.name == name), None)
-            if pid is not None and psutil.pid_exists(pid):
-                return psutil.Process(pid)
-            self._ended.wait(0.5)
-        return None
-
-    def _kill(self, process: psutil.Process) -> None:
-        for member in [process, *process.children(recursive=True)]:
-            try:
-                member.send_signal(signal.SIGKILL)
-            except psutil.NoSuchProcess:
-                continue
+    def _break(self, fault: Fault) -> None:
+        process = (
+            self._pair.process() if fault.process == SOURCE else find(self._settings, fault.process, self._ended.wait)
+        )
+        if process is None:
+            self._say(f"         {fault.process} did not come back")
+        elif fault.kind == KILL:
+            kill(process)
+            self.kills[fault.process] += 1
+        else:
+            self._stop(process, fault.seconds)
+            self.others[f"{STOP} {fault.process}"] += 1
 
     def _stop(self, process: psutil.Process, seconds: float) -> None:
         try:
@@ -104,13 +103,14 @@ class Faults:
             self._say(f"         {process.pid} ended while it was stopped")
 
     def _cut(self) -> None:
-        """End every connection to the database server but our own."""
-        try:
-            with psycopg.connect(self._admin_dsn, autocommit=True, connect_timeout=3) as connection:
-                connection.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() "
-                    "AND backend_type IN ('client backend', 'walsender')"
-                )
-            self.others[CUT] += 1
-        except psycopg.OperationalError:
-            self._say("         the server is down, so there was nothing to cut")
+        """End every connection to the source's server, and to the stack's, but our own."""
+        for dsn in (self._pair.admin_dsn, self._stack_dsn):
+            try:
+                with psycopg.connect(dsn, autocommit=True, connect_timeout=3) as connection:
+                    connection.execute(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() "
+                        "AND backend_type IN ('client backend', 'walsender')"
+                    )
+                self.others[CUT] += 1
+            except psycopg.OperationalError:
+                self._say("         a server is down, so there was nothing to cut")

@@ -23,6 +23,9 @@ CREATE TABLE scratch (id bigint PRIMARY KEY, v text);
 ROW_KINDS = ("insert", "update", "delete", "key change", "large value kept", "deleted and inserted again")
 """Kinds of row changes; a long run must make a thousand of each."""
 
+SHAPE_KINDS = ("column renamed", "name used again", "type changed", "column dropped")
+"""Kinds of changes of shape, besides added columns; one of them every half minute or so, and two each of a long run."""
+
 _WRITERS = 3
 _PAUSE = 0.004  # seconds between transactions of one writer: leaves the machine to what is tested
 _LONG = 3.0
@@ -88,7 +91,7 @@ class _Script:
         self._chooser = chooser
         self._base = (number + 1) * 1_000_000_000
         self._next = 0
-        self._columns = 0
+        self._columns = self._shape = 0
         self._first = number == 0
 
     def transaction(self, connection: Connection, wait: Callable[[float], object]) -> Counter[str]:
@@ -102,6 +105,8 @@ class _Script:
                 f"ALTER TABLE accounts ADD COLUMN IF NOT EXISTS added_{self._columns} int{default}".encode()
             )
             kinds["column added"] += 1
+        elif dice < 0.0015 and self._first:
+            kinds[self._reshape(connection)] += 1
         elif dice < 0.003:
             for _ in range(20):
                 kinds += self._change(connection)
@@ -131,6 +136,25 @@ class _Script:
             "deleted and inserted again": self._insert_again,
         }[kind](connection)
         return Counter({kind: changed})
+
+    def _reshape(self, connection: Connection) -> str:
+        """Change the shape of a table in a way that the other statements do not mind; returns the kind."""
+        kind = self._chooser.choice(SHAPE_KINDS)
+        self._shape += 1
+        last = connection.execute(
+            "SELECT attname::text FROM pg_attribute WHERE attrelid = 'notes'::regclass AND attnum > 0 AND NOT attisdropped "
+            "ORDER BY attnum DESC LIMIT 1"
+        ).fetchone()
+        assert last is not None
+        other = ("text DEFAULT 'again'", "int DEFAULT 3", "numeric(14, 2)")[self._shape % 3]
+        statement = {
+            "column renamed": f"ALTER TABLE notes RENAME COLUMN {last[0]} TO extra_{self._shape}",
+            "name used again": f"ALTER TABLE notes DROP COLUMN {last[0]}, ADD COLUMN {last[0]} {other}",
+            "type changed": f"ALTER TABLE scratch ALTER COLUMN v TYPE {('varchar(40)', 'text')[self._shape % 2]}",
+            "column dropped": f"ALTER TABLE accounts DROP COLUMN IF EXISTS added_{self._chooser.randint(1, 5)}",
+        }[kind]
+        connection.execute(statement.encode())
+        return kind
 
     def _some_key(self) -> int:
         return self._base + self._chooser.randint(max(0, self._next - 2000), max(self._next, 1))

@@ -1,7 +1,11 @@
-"""One chaos run: a throw-away source, the load and the faults beside each other, then silence, then the judgement."""
+"""One chaos run: a throw-away source, the load and the faults beside each other, then silence, then the judgement.
+
+The source lives on a pair of servers of its own: its standby is promoted, which nobody would do to the stack's.
+"""
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -11,26 +15,29 @@ from typing import Any
 import psycopg
 
 from bench.chaos.document_oracle import TREE, judge_documents
-from bench.chaos.faults import Faults, schedule
-from bench.chaos.load import ROW_KINDS, TABLES, Load
+from bench.chaos.faults import PROMOTE, SOURCE, Faults, schedule
+from bench.chaos.load import ROW_KINDS, SHAPE_KINDS, TABLES, Load
 from bench.chaos.oracle import Judgement, judge
+from bench.chaos.pair import postgres_pair
+from bench.chaos.processes import wait_until_healthy
 from bench.source import ThrowAwaySource, throw_away_source
 from cdc import clickhouse, documents, failpoints, floors, source_database
 from cdc import state as engine_state
+from cdc.catalog import altered
 from cdc.documents import index
 from cdc.errors import CdcError
 from cdc.kafka import Kafka
 from cdc.settings import settings as engine_settings
 from cdc.sinks.positions import CLICKHOUSE_GROUP, DOCUMENTS_GROUP
 from cdc.verify.passed import wait_until_passed
-from stack.inspection import report
 from stack.settings import Settings
 
 PROCESSES = (
-    "clickhouse-sink", "document-sink", "connect", "postgres", "clickhouse", "elasticsearch", "kafka", "cdc-keeper",
+    "clickhouse-sink", "document-sink", "connect", "postgres", "clickhouse", "elasticsearch", "kafka", "cdc-keeper", SOURCE,
 )  # fmt: skip
 KEYS = {"accounts": ["id"], "notes": ["id"], "lines": ["account", "line"], "scratch": ["id"]}
 _SINK_FAILPOINTS = tuple(name for name in failpoints.NAMES if name.startswith(("sink.", "documents.", "shapes.")))
+_PAIR_PORTS = 64  # from the stack's first port
 _SETTLE = 300.0
 _POLL = 0.5
 
@@ -67,10 +74,14 @@ def run(settings: Settings, admin_dsn: str, minutes: float, seed: int, say: Call
     """
     seconds = minutes * 60
     name = f"chaos{seed}"
-    with throw_away_source(name, TABLES, TREE.format(index=name)) as source:
+    with (
+        postgres_pair(settings.home / "chaos-postgres", settings.port_base + _PAIR_PORTS) as pair,
+        throw_away_source(name, TABLES, TREE.format(index=name), admin=pair.admin_dsn) as source,
+    ):
         source.apply()
         _arm(seconds)
-        faults, load = Faults(settings, admin_dsn, say), Load(source.dsn, seed)
+        faults = Faults(settings, admin_dsn, pair, source.file.slot, say)
+        load = Load(source.dsn, seed)
         began = time.monotonic()
         breaker = Thread(
             target=faults.run, args=(schedule(seed, seconds, PROCESSES), lambda: time.monotonic() - began), daemon=True
@@ -80,26 +91,32 @@ def run(settings: Settings, admin_dsn: str, minutes: float, seed: int, say: Call
             breaker.join()
             time.sleep(max(seconds - (time.monotonic() - began), 0))  # how long the load was asked to run
         say(f"{time.monotonic() - began:6.1f} s  the load has ended; waiting until all is well and written")
-        _wait_until_healthy(settings)
+        wait_until_healthy(settings, _SETTLE)
         hits = _disarm()
         _wait_until_settled(source)
         tables, indexes = _judge(source)
-    changes, kills = dict(load.counts), dict(faults.kills)
-    return Outcome(
-        seed, seconds, changes, kills, dict(faults.others), hits, tables, indexes, _short_of(changes, kills, seconds)
-    )
+    short_of = _short_of(load.counts, faults.kills, faults.others, seconds)
+    done = (dict(load.counts), dict(faults.kills), dict(faults.others))
+    return Outcome(seed, seconds, *done, hits, tables, indexes, short_of)
 
 
-def _short_of(changes: dict[str, int], kills: dict[str, int], seconds: float) -> tuple[str, ...]:
+def _short_of(changes: Counter[str], kills: Counter[str], others: Counter[str], seconds: float) -> tuple[str, ...]:
     wanted = 1000 * seconds / 600
     killed = max(1, math.floor(3 * seconds / 600))
+    promoted = sum(count for kind, count in others.items() if kind.startswith(PROMOTE))
     return (
         *(
             f"{changes.get(kind, 0)} of {wanted:.0f} changes: {kind}"
             for kind in ROW_KINDS
             if changes.get(kind, 0) < wanted
         ),
+        *(
+            f"{changes.get(kind, 0)} of {math.floor(2 * seconds / 600)} changes of shape: {kind}"
+            for kind in SHAPE_KINDS
+            if changes.get(kind, 0) < math.floor(2 * seconds / 600)
+        ),
         *(f"{kills.get(name, 0)} of {killed} kills: {name}" for name in PROCESSES if kills.get(name, 0) < killed),
+        *([f"{promoted} of {killed} promotions"] if promoted < killed else []),
     )
 
 
@@ -118,15 +135,6 @@ def _disarm() -> dict[str, int]:
         hits = state.execute("SELECT name, hits FROM millrace.failpoints WHERE hits > 0 ORDER BY name").fetchall()
         state.execute("DELETE FROM millrace.failpoints")
     return {str(name): int(count) for name, count in hits}
-
-
-def _wait_until_healthy(settings: Settings) -> None:
-    deadline = time.monotonic() + _SETTLE
-    while not (last := report(settings)).healthy:
-        if time.monotonic() > deadline:
-            ill = ", ".join(f"{p.name} ({p.state})" for p in last.processes if p.state != "healthy")
-            raise TimeoutError(f"not well {_SETTLE:g} s after the last fault: {ill}")
-        time.sleep(_POLL)  # polls the processes' health
 
 
 def _wait_until_settled(source: ThrowAwaySource) -> None:
@@ -150,13 +158,16 @@ def _waits_for(source: ThrowAwaySource, state_dsn: str, bootstrap: str) -> str |
     try:
         with engine_state.connect(state_dsn) as state, source_database.connect(source.file) as session:
             captured = engine_state.captured_tables(state, source.name)
+            if any(altered(session, [table.shape]) for table in captured):
+                return "a table was altered and is not followed yet"
             if parked := [table.parked for table in captured if table.parked]:
                 return f"a table is not followed: {parked[0]}"
             topics = [table.shape.topic for table in captured]
             lsn = source_database.insert_lsn(session)
             wait_until_passed(source.file, session, kafka, [CLICKHOUSE_GROUP], topics, lsn, patience=_SETTLE)
             topics = [topic for tree in documents.load_trees(source.file, session) for topic in tree.topics]
-            wait_until_passed(source.file, session, kafka, [DOCUMENTS_GROUP], topics, lsn, patience=_SETTLE)
+            then = [documents.roots_topic(source.name)]
+            wait_until_passed(source.file, session, kafka, [DOCUMENTS_GROUP], topics, lsn, then=then, patience=_SETTLE)
             if mend := [table.mend for table in engine_state.captured_tables(state, source.name) if table.mend]:
                 return f"a copy waits to be mended: {mend[0]}"
             if any(not each.settled for each in floors.everything(state, source.name)):
@@ -168,7 +179,7 @@ def _waits_for(source: ThrowAwaySource, state_dsn: str, bootstrap: str) -> str |
 
 def _judge(source: ThrowAwaySource) -> tuple[tuple[Judgement, ...], tuple[Judgement, ...]]:
     config = engine_settings()
-    target = clickhouse.connect(config.clickhouse_url, config.clickhouse_cdc_password)
+    target = clickhouse.engine_client(config)
     with (
         psycopg.connect(source.dsn, autocommit=True, options="-c timezone=UTC") as session,
         closing(index.connect(config.elasticsearch_url)) as elasticsearch,
