@@ -5,11 +5,9 @@ may not ask for it.
 """
 
 import os
-import shutil
 import signal
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -17,13 +15,15 @@ import psutil
 import pytest
 
 from cdc.settings import settings as engine_settings
-from stack import launcher
 from stack.inspection import Report, report
-from stack.progress import Lines
+from stack.processes import describe
 from stack.settings import ROOT, Settings, stored_variables
+from stack.supervision import Supervisor
+from tests import starting, what_was_logged
 
 UNIT = ROOT / "tests" / "unit"
-DEFAULT_PORT_BASE = 24000
+# There are dozens of connectors in a run: at 10 ms they would take a fifth of the machine.
+os.environ.setdefault("MILLRACE_CDC_POLL_MILLISECONDS", "50")
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,16 @@ class Stack:
         finally:
             process.resume()
 
+    @contextmanager
+    def stopped(self, name: str) -> Iterator[None]:
+        """End a process in order for the block: it holds no lock meanwhile, as a frozen one may."""
+        supervisor = Supervisor(self.settings, describe(self.settings).secrets["supervisor"])
+        supervisor.stop_process(name)
+        try:
+            yield
+        finally:
+            supervisor.start_process(name)
+
     def wait_until_healthy(self, seconds: float = 90.0) -> None:
         """Return when every process is well again; fails the test after `seconds`."""
         deadline = time.monotonic() + seconds
@@ -74,20 +84,34 @@ class Stack:
 
 
 @pytest.fixture(scope="session")
-def stack() -> Iterator[Stack]:
-    """The whole stack, fresh, up and healthy."""
-    port_base = int(os.environ.get("MILLRACE_TEST_PORT_BASE", DEFAULT_PORT_BASE))
-    name = ".millrace-test" if port_base == DEFAULT_PORT_BASE else f".millrace-test-{port_base}"
-    settings = Settings(home=ROOT / name, port_base=port_base)
-    launcher.down(settings, Lines())
-    shutil.rmtree(settings.home, ignore_errors=True)
-    began = time.monotonic()
-    try:
-        launcher.up(settings, [], Lines())
-        print(f"\nthe stack was up after {time.monotonic() - began:.0f} s", file=sys.stderr)
-        yield Stack(settings, stored_variables(settings))
-    finally:
-        launcher.down(settings, Lines())
+def stack(request: pytest.FixtureRequest) -> Stack:
+    """The whole stack, fresh, up and healthy; or what `tests.starting` is told."""
+    if not starting.RUNNING:
+        starting.wait_until_up(request.config.stash[starting.STARTED])
+    settings = starting.settings()
+    return Stack(settings, stored_variables(settings))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Begin to start the stack, if a test wants it; unit tests run meanwhile."""
+    wanted = any("stack" in getattr(item, "fixturenames", ()) for item in session.items)
+    if wanted and not starting.RUNNING and not session.config.option.collectonly:
+        session.config.stash[starting.STARTED] = starting.begin()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """End the stack, whether a test came to use it or not."""
+    if (start := session.config.stash.get(starting.STARTED, None)) is not None:
+        starting.end(start)
+
+
+@pytest.fixture(autouse=True)
+def own_signals() -> Iterator[None]:
+    """What a test's libraries do to SIGTERM ends with the test: Dagster handles it as SIGINT is handled, which whoever runs in the
+    background ignores, and every process that is started afterwards would ignore it too."""
+    handler = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, handler)
 
 
 @pytest.fixture
@@ -100,8 +124,30 @@ def engine(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     engine_settings.cache_clear()
 
 
+LONG_TIMEOUT = 1800.0
+"""Seconds for a long test, unless it says otherwise."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse a unit test that wants servers."""
+    """Refuse a unit test that wants servers; give long tests their time."""
     for item in items:
+        if item.get_closest_marker("long") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(LONG_TIMEOUT))
         if UNIT in item.path.parents and "stack" in getattr(item, "fixturenames", ()):
             raise pytest.UsageError(f"{item.nodeid} is a unit test and may not use the stack: move it")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failed test of the stack shows what the stack's processes had to say."""
+    report = yield
+    if report.failed and "stack" in getattr(item, "fixturenames", ()):
+        what_was_logged.tell(item, report)
+    return report
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Only what is logged from here on is a test's own."""
+    what_was_logged.remember(item)

@@ -14,6 +14,8 @@ from tests.conftest import Stack
         (1, 3),
         pytest.param(10, 1, marks=pytest.mark.long),
         pytest.param(10, 2, marks=pytest.mark.long),
+        pytest.param(10, 3, marks=pytest.mark.long),
+        pytest.param(10, 4, marks=pytest.mark.long),
     ],
 )
 def test_copies_are_equal_after_every_process_was_broken_under_load(stack: Stack, minutes: float, seed: int) -> None:

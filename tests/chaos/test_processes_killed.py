@@ -13,13 +13,18 @@ from tests.chaos.load import TABLE, load
 from tests.conftest import Stack
 
 BACK_WITHIN = 90.0
-PROCESSES = (
-    "postgres", "postgres-replica", "redis", "kafka", "connect", "elasticsearch", "clickhouse",
-    "users", "products", "orders", "payments", "payment-provider", "search",
-    "clickhouse-sink", "document-sink", "cdc-keeper", "dagster-code", "dagster-webserver", "dagster-daemon",
-)  # fmt: skip
+GROUPS = {
+    "postgres and the engine": ("postgres", "cdc-keeper", "document-sink", "cache-invalidation", "status-page"),
+    "kafka, elasticsearch and a sink": ("kafka", "elasticsearch", "clickhouse-sink"),
+    "connect and the warehouse": ("connect", "clickhouse"),
+    "the shop": ("users", "sessions", "products", "orders", "payments", "payment-provider", "mail"),
+    "what the shop reads": ("postgres-replica", "redis", "search", "analytics", "clickstream-loader", "invariants"),
+    "dagster": ("dagster-code", "dagster-webserver", "dagster-daemon"),
+}
+ALONE = [name for group in GROUPS.values() for name in group]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("engine")
 def test_sink_and_connect_killed_in_the_middle_of_a_load_end_in_equality(stack: Stack) -> None:
     with throw_away_source("chaos", TABLE) as source:
@@ -34,15 +39,34 @@ def test_sink_and_connect_killed_in_the_middle_of_a_load_end_in_equality(stack: 
     assert proof.rows_source > 1000
 
 
+def test_every_process_of_the_stack_is_killed_here(stack: Stack) -> None:
+    assert sorted(name for group in GROUPS.values() for name in group) == sorted(
+        p.name for p in stack.report().processes
+    )
+
+
 @pytest.mark.usefixtures("engine")
-@pytest.mark.parametrize("victim", PROCESSES)
+@pytest.mark.parametrize("group", GROUPS)
+def test_processes_killed_at_once_are_back_and_everything_is_equal_within_90_seconds(stack: Stack, group: str) -> None:
+    kill_and_prove(stack, GROUPS[group])
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize("victim", ALONE)
 def test_one_killed_process_is_back_and_everything_is_equal_within_90_seconds(stack: Stack, victim: str) -> None:
+    kill_and_prove(stack, (victim,))
+
+
+def kill_and_prove(stack: Stack, victims: tuple[str, ...]) -> None:
+    """Kill the processes at once; within the time all are new ones and well, and a change made then is in every copy."""
     stack.wait_until_healthy(BACK_WITHIN)
-    pid = stack.pid(victim)
+    before = {victim: stack.pid(victim) for victim in victims}
     started = time.monotonic()
-    process = psutil.Process(pid)
-    process.kill()
-    process.wait(10)
+    processes = [psutil.Process(pid) for pid in before.values()]
+    for process in processes:
+        process.kill()
+    psutil.wait_procs(processes, 10)
     stack.wait_until_healthy(BACK_WITHIN)
     with psycopg.connect(stack.env["PRODUCTS_DSN"], autocommit=True) as connection:
         connection.execute("UPDATE prices SET amount = amount + 0.01")
@@ -50,7 +74,7 @@ def test_one_killed_process_is_back_and_everything_is_equal_within_90_seconds(st
     unequal_documents = [proof for proof in verify_documents() if not proof.equal]
     seconds = time.monotonic() - started
     assert (unequal_tables, unequal_documents) == ([], [])
-    assert stack.pid(victim) != pid
+    assert {victim for victim in victims if stack.pid(victim) == before[victim]} == set()
     assert seconds < BACK_WITHIN
 
 

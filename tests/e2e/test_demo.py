@@ -5,9 +5,25 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import httpx
+
+from services.kit.token_source import TokenSource
 from stack.settings import ROOT
 from tests.conftest import Stack
+
+
+class Analytics:
+    """The analytics service, as the demo's merchant asks it."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._url = stack.env["ANALYTICS_URL"]
+        self._auth = TokenSource(stack.env["SESSIONS_URL"], "demo", stack.env["DEMO_CLIENT_SECRET"])
+
+    def ask(self, path: str) -> Any:
+        answer = httpx.get(self._url + path, auth=self._auth, timeout=30, trust_env=False)
+        return answer.raise_for_status().json()
 
 
 def test_the_demo_ends_with_every_copy_equal(stack: Stack, tmp_path: Path) -> None:
@@ -38,4 +54,9 @@ def test_the_demo_ends_with_every_copy_equal(stack: Stack, tmp_path: Path) -> No
     )
     assert facts["urls"]["dagster"].startswith("http://127.0.0.1:")
     assert "every copy equals its source" in done.stdout
+    analytics = Analytics(stack)
+    assert sum(point["orders"] for point in analytics.ask("/revenue")["points"]) > 0
+    assert analytics.ask("/cohorts")["cohorts"]
+    funnel = analytics.ask("/funnel")
+    assert funnel["sessions"] > funnel["steps"][0]["sessions"] > funnel["steps"][2]["sessions"] > 0
     assert "make down" in done.stdout

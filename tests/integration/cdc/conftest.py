@@ -59,7 +59,7 @@ def own_state(engine: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def target(engine: None) -> Client:
     """ClickHouse, as the engine's own user."""
-    return clickhouse.connect(settings().clickhouse_url, settings().clickhouse_cdc_password)
+    return clickhouse.engine_client(settings())
 
 
 def run(source: ThrowAwaySource, *statements: str) -> None:
@@ -87,7 +87,7 @@ def copy_again(
         list(chosen.shapes),
         chosen.known.epoch,
         config.millrace_state_dsn,
-        clickhouse.connect(config.clickhouse_url, config.clickhouse_cdc_password),
+        clickhouse.engine_client(config),
         progress,
         anew=anew,
         at_once=at_once,

@@ -32,6 +32,11 @@ class EngineProcess:
         return found
 
     @property
+    def url(self) -> str:
+        """Address of its health port."""
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
     def memory(self) -> int:
         """Its resident size in bytes."""
         return int(psutil.Process(self._process.pid).memory_info().rss)

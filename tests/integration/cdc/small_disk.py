@@ -5,20 +5,12 @@ through the server's process, see the disk.
 """
 
 import os
-import subprocess
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from stack.environment import contract
-from stack.health import Unhealthy
-from stack.process import Process
-from stack.processes import clickhouse
-from stack.settings import ROOT, Settings
-from tests.integration.cdc.waiting import eventually
+from tests.own_clickhouse_server import OwnClickHouseServer
 
-PASSWORD = "own"
 _INODES = 4000
 _MOUNT = (
     'mount -t tmpfs -o "size=$1,nr_inodes=$2" tmpfs "$3" && mkdir "$3/tmp" "$3/user_files" "$3/format_schemas" '
@@ -63,29 +55,11 @@ class SmallDisk:
 @contextmanager
 def small_disk(home: Path, port_base: int, size: int) -> Iterator[SmallDisk]:
     """A fresh server on a disk of so many bytes; gone afterwards."""
-    settings = Settings(home=home, port_base=port_base)
-    secrets: defaultdict[str, str] = defaultdict(lambda: PASSWORD)
-    url = contract(settings, secrets)["CLICKHOUSE_URL"]
-    server = next(
-        node for node in clickhouse.nodes(settings, secrets, {"CLICKHOUSE_URL": url}) if node.name == "clickhouse"
-    )
-    assert isinstance(server, Process)
-    server.prepare()
-    data = home / "clickhouse" / "data"
+    server = OwnClickHouseServer(home, port_base)
+    data = server.folder / "data"
     namespace = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", _MOUNT, "sh")
-    process = subprocess.Popen((*namespace, str(size), str(_INODES), str(data), *server.command), cwd=ROOT)
-
-    def answers() -> bool:
-        assert process.poll() is None, "the test's own ClickHouse has ended: may users make namespaces here?"
-        try:
-            server.health()
-        except Unhealthy:
-            return False
-        return True
-
     try:
-        eventually(answers, "the test's own ClickHouse answers")
-        yield SmallDisk(url, Path(f"/proc/{process.pid}/root{data}"))
+        server.start(*namespace, str(size), str(_INODES), str(data))
+        yield SmallDisk(server.url, Path(f"/proc/{server.pid}/root{data}"))
     finally:
-        process.terminate()
-        process.wait(60)
+        server.stop()

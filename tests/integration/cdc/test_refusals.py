@@ -54,20 +54,21 @@ def test_a_table_that_does_not_exist_is_refused_with_those_that_do(make_source: 
 
 
 def test_a_second_apply_changes_nothing_and_a_new_table_is_added_without_touching_the_others(
-    make_source: MakeSource,
+    make_source: MakeSource, stack: Stack
 ) -> None:
     source = make_source(KEYED)
     assert [copied.name for copied in source.apply()] == ["public.keyed"]
     assert source.apply() == []
-    run(source, "CREATE TABLE late (id int PRIMARY KEY)", "INSERT INTO late SELECT generate_series(1, 10)")
-    assert [(copied.name, copied.rows) for copied in source.apply()] == [("public.late", 10)]
+    with stack.stopped("cdc-keeper"):  # which would capture the new table by itself
+        run(source, "CREATE TABLE late (id int PRIMARY KEY)", "INSERT INTO late SELECT generate_series(1, 10)")
+        assert [(copied.name, copied.rows) for copied in source.apply()] == [("public.late", 10)]
 
 
-def test_a_shape_that_cannot_be_followed_is_refused_by_name(make_source: MakeSource) -> None:
+def test_a_captured_table_that_lost_its_key_is_refused_by_name(make_source: MakeSource) -> None:
     source = make_source(KEYED)
     source.apply()
-    run(source, "ALTER TABLE keyed RENAME COLUMN v TO w")
-    with pytest.raises(ConfigurationError, match=r"public\.keyed cannot be followed: column v was renamed to w"):
+    run(source, "ALTER TABLE keyed DROP CONSTRAINT keyed_pkey")
+    with pytest.raises(ConfigurationError, match=r"public\.keyed has no primary key"):
         source.apply()
 
 

@@ -1,4 +1,8 @@
-"""Columns that come are followed without losing a value; any other change of shape parks that table alone, with a clear word."""
+"""Every change of a table's shape is followed without losing a value or taking one for another; what cannot be followed parks
+that table alone, with a clear word, and is taken up again once it is mended."""
+
+import re
+from contextlib import closing
 
 import psycopg
 import pytest
@@ -6,15 +10,17 @@ from clickhouse_connect.driver.client import Client
 
 from bench.source import ThrowAwaySource
 from cdc import state as engine_state
-from cdc.errors import PermanentError
+from cdc.connect.client import ConnectClient
 from cdc.settings import settings
 from cdc.state import CapturedTable
 from cdc.verify import verify_tables
 from tests.conftest import Stack
-from tests.integration.cdc.conftest import MakeSource, run
+from tests.integration.cdc.conftest import MakeSource, copy_again, run
 from tests.integration.cdc.waiting import eventually
+from tests.integration.cdc.writing import writing
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, v text NOT NULL)"
+WIDE = "CREATE TABLE t (id int PRIMARY KEY, v int, w int, n int NOT NULL DEFAULT 1, s text DEFAULT '', a int[] NOT NULL DEFAULT '{1}')"
 
 
 def captured(source: ThrowAwaySource) -> dict[str, CapturedTable]:
@@ -23,10 +29,154 @@ def captured(source: ThrowAwaySource) -> dict[str, CapturedTable]:
         return {table.shape.table: table for table in engine_state.captured_tables(state, source.name)}
 
 
-def followed(source: ThrowAwaySource, column: str) -> bool:
-    """Whether the copy has the column and nothing waits to be mended."""
-    table = captured(source)["t"]
-    return column in {c.name for c in table.shape.columns} and table.mend is None
+def followed(source: ThrowAwaySource, column: str = "id", table: str = "t") -> bool:
+    """Whether the copy has the column and nothing waits to be mended or copied."""
+    known = captured(source).get(table)
+    if known is None or known.mend is not None or known.parked is not None:
+        return False
+    return known.backfilled and column in {c.name for c in known.shape.columns}
+
+
+def catalog(source: ThrowAwaySource, table: str = "t") -> list[tuple[int, str, str]]:
+    """The table's columns as the source has them: number, name and type."""
+    with psycopg.connect(source.dsn) as connection:
+        return connection.execute(
+            "SELECT attnum::int, attname::text, typname::text FROM pg_attribute a JOIN pg_type y ON y.oid = a.atttypid "
+            "WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped ORDER BY 1",
+            [table],
+        ).fetchall()
+
+
+def followed_as_it_is(source: ThrowAwaySource, table: str = "t") -> bool:
+    """Whether the recorded shape is the catalog's, and nothing waits."""
+    shape = captured(source)[table].shape
+    return followed(source, shape.columns[0].name, table) and [
+        (c.number, c.name, c.type) for c in shape.columns
+    ] == catalog(source, table)
+
+
+CHANGES = {
+    "a column dropped": ["ALTER TABLE t DROP COLUMN w"],
+    "a column renamed": ["ALTER TABLE t RENAME COLUMN w TO x"],
+    "a column that may not be NULL renamed": ["ALTER TABLE t RENAME COLUMN n TO x"],
+    "two columns that take each other's name": [
+        "ALTER TABLE t RENAME COLUMN v TO x; ALTER TABLE t RENAME COLUMN w TO v; ALTER TABLE t RENAME COLUMN x TO w"
+    ],
+    "a name that is used again": ["ALTER TABLE t RENAME COLUMN v TO old", "ALTER TABLE t ADD COLUMN v int DEFAULT 7"],
+    "a column dropped and added again in one transaction": [
+        "ALTER TABLE t DROP COLUMN s; ALTER TABLE t ADD COLUMN s text DEFAULT 'new'"
+    ],
+    "a column dropped and added again with another type in one transaction": [
+        "ALTER TABLE t DROP COLUMN w; ALTER TABLE t ADD COLUMN w text"
+    ],
+    "a wider type": ["ALTER TABLE t ALTER COLUMN v TYPE int8"],
+    "a narrower type": ["ALTER TABLE t ALTER COLUMN v TYPE int2 USING (v % 1000)"],
+    "another type, by USING": ["ALTER TABLE t ALTER COLUMN s DROP DEFAULT, ALTER COLUMN s TYPE int USING length(s)"],
+    "other values of the same type, by USING": ["ALTER TABLE t ALTER COLUMN v TYPE int USING v * 100"],
+    "NOT NULL dropped": ["ALTER TABLE t ALTER COLUMN n DROP NOT NULL"],
+    "NOT NULL of an array dropped": ["ALTER TABLE t ALTER COLUMN a DROP NOT NULL"],
+    "NOT NULL set": ["UPDATE t SET s = '' WHERE s IS NULL", "ALTER TABLE t ALTER COLUMN s SET NOT NULL"],
+    "another key": ["ALTER TABLE t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (id, n)"],
+    "a wider key": ["ALTER TABLE t ALTER COLUMN id TYPE int8"],
+    "two after each other": ["ALTER TABLE t RENAME COLUMN w TO x", "ALTER TABLE t ALTER COLUMN x TYPE text"],
+}  # fmt: skip
+
+
+def of_table(statement: str, table: str) -> str:
+    """A statement on t, for another table."""
+    return re.sub(r"\bt(?=\b|_pkey)", table, statement)
+
+
+IN_SHORT = ("a column dropped", "two columns that take each other's name", "another type, by USING")
+
+
+@pytest.mark.parametrize(
+    "changes", [IN_SHORT, pytest.param(tuple(CHANGES), marks=pytest.mark.long)], ids=["some", "every"]
+)
+def test_changes_of_shape_are_followed_under_load(
+    make_source: MakeSource, stack: Stack, changes: tuple[str, ...]
+) -> None:
+    """With rows written before, between its steps and after, and changes of the former shape that are read after it."""
+    tables = {f"t{number}": change for number, change in enumerate(changes)}
+    source = make_source("; ".join(of_table(WIDE, table) for table in tables))
+    rows = "INSERT INTO t SELECT i, i, -i, 1, 's' || i FROM generate_series(1, 1000) i"
+    before = ["UPDATE t SET n = 2 WHERE id <= 500", "DELETE FROM t WHERE id BETWEEN 900 AND 950"]
+    between = ["UPDATE t SET id = id WHERE id % 10 = 0", "DELETE FROM t WHERE id % 97 = 0"]
+    run(source, *(of_table(rows, table) for table in tables))
+    source.apply()
+    with writing(source, list(tables)):
+        with stack.frozen("clickhouse-sink"):
+            for table, change in tables.items():
+                run(source, *(of_table(statement, table) for statement in before))
+                for statement in CHANGES[change]:
+                    run(source, *(of_table(each, table) for each in (statement, *between)))
+        eventually(lambda: all(followed_as_it_is(source, table) for table in tables), "all are followed")
+    proofs = {tables[proof.table.removeprefix("public.")]: proof for proof in verify_tables([source.name])}
+    assert {change: (proof.differing, proof.parked) for change, proof in proofs.items()} == dict.fromkeys(
+        changes, (0, 0)
+    )
+
+
+def test_a_source_that_stands_still_keeps_no_other_from_being_followed(make_source: MakeSource, stack: Stack) -> None:
+    """Its mending waits for its connector, as long as a copy is waited for; whoever waits behind it would not be followed in time."""
+    still, other = make_source(WIDE), make_source(WIDE)
+    for source in (still, other):
+        run(source, "INSERT INTO t SELECT i, i, -i FROM generate_series(1, 100) i")
+        source.apply()
+    with closing(ConnectClient(settings().connect_url)) as connect:
+        connect.stop(still.name)
+        run(still, "ALTER TABLE t ADD COLUMN x int DEFAULT 7")
+        eventually(lambda: captured(still)["t"].mend is not None, "the one that stands still is to be mended")
+        run(other, *CHANGES["a column renamed"])
+        eventually(lambda: followed_as_it_is(other), "the other is followed")
+        assert captured(still)["t"].mend is not None
+        connect.resume(still.name)
+    eventually(lambda: followed_as_it_is(still), "the one that stood still is followed")
+    assert all(proof.equal for proof in verify_tables([still.name, other.name]))
+
+
+def test_a_change_that_was_taken_back_before_anyone_looked_is_found(make_source: MakeSource, stack: Stack) -> None:
+    """While nobody looks two columns change places and back, with rows written under the wrong names in between."""
+    source = make_source(WIDE)
+    run(source, "INSERT INTO t SELECT i, i, -i FROM generate_series(1, 100) i")
+    source.apply()
+    swap = CHANGES["two columns that take each other's name"][0]
+    with stack.frozen("clickhouse-sink"), stack.frozen("cdc-keeper"):
+        run(source, swap, "UPDATE t SET n = 5 WHERE id <= 50", swap)
+    eventually(lambda: verify_tables([source.name])[0].equal, "the copy is equal")
+
+
+def test_readers_never_see_a_value_under_another_columns_name(
+    make_source: MakeSource, target: Client, stack: Stack
+) -> None:
+    """v is positive and w negative at every moment, whatever the columns are called."""
+    source = make_source(WIDE)
+    run(source, "INSERT INTO t SELECT i, i, -i FROM generate_series(1, 500) i")
+    source.apply()
+    swap = CHANGES["two columns that take each other's name"][0]
+    statement = f"SELECT DISTINCT v > 0, w > 0 FROM raw_{source.name}.t FINAL"
+    seen: set[tuple[tuple[int, int], ...]] = set()
+
+    def swapped() -> bool:
+        seen.add(tuple(sorted((int(v), int(w)) for v, w in target.query(statement).result_rows)))
+        return ((0, 1),) in seen
+
+    run(source, f"BEGIN; {swap}; COMMIT; UPDATE t SET n = 2 WHERE id <= 100")
+    eventually(swapped, "the copy has the columns swapped")
+    assert seen <= {((1, 0),), ((0, 1),)}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("process", ["cdc-keeper", "clickhouse-sink"])
+def test_changes_made_while_a_process_is_dead_are_followed(make_source: MakeSource, stack: Stack, process: str) -> None:
+    source = make_source(WIDE)
+    run(source, "INSERT INTO t SELECT i, i, -i FROM generate_series(1, 100) i")
+    source.apply()
+    stack.kill(process)
+    for number, change in enumerate(["a column renamed", "a wider type", "NOT NULL dropped"]):
+        run(source, *CHANGES[change], f"UPDATE t SET v = {number} WHERE id <= 50")
+    eventually(lambda: followed_as_it_is(source), "all are followed")
+    assert verify_tables([source.name])[0].equal
 
 
 def test_columns_added_between_two_events_of_a_batch_keep_every_value(
@@ -67,46 +217,6 @@ def test_a_column_that_came_and_went_before_it_was_read_is_left_out(make_source:
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        ("ALTER TABLE t RENAME COLUMN v TO w", "column v was renamed to w"),
-        ("ALTER TABLE t DROP COLUMN v", "column v was dropped"),
-        ("ALTER TABLE t ALTER COLUMN v TYPE int USING 1", "column v has changed its type from text to int4"),
-        ("ALTER TABLE t ALTER COLUMN v DROP NOT NULL", "column v may be NULL now"),
-        (
-            "ALTER TABLE t RENAME COLUMN v TO w; ALTER TABLE t ADD COLUMN v text NOT NULL DEFAULT ''",
-            "v was renamed to w",
-        ),
-        ("ALTER TABLE t RENAME TO u", "dropped or renamed"),
-    ],
-)
-def test_another_change_parks_that_table_and_the_others_flow(make_source: MakeSource, change: str, says: str) -> None:
-    source = make_source(f"{TABLE}; CREATE TABLE other (id int PRIMARY KEY)")
-    run(source, "INSERT INTO t VALUES (1, 'a')")
-    source.apply()
-    run(source, change, "INSERT INTO other VALUES (1)")
-    eventually(lambda: says in (captured(source)["t"].parked or ""), f"t is parked because {says}")
-    [proof] = verify_tables([source.name], ["other"])
-    assert proof.equal
-    with pytest.raises(PermanentError, match="not followed"):
-        verify_tables([source.name])
-
-
-def test_not_null_that_came_later_is_followed(make_source: MakeSource) -> None:
-    source = make_source("CREATE TABLE t (id int PRIMARY KEY, v text)")
-    source.apply()
-    run(
-        source,
-        "INSERT INTO t VALUES (1, 'a')",
-        "ALTER TABLE t ALTER COLUMN v SET NOT NULL",
-        "INSERT INTO t VALUES (2, 'b')",
-    )
-    eventually(lambda: not captured(source)["t"].shape.columns[1].nullable, "the shape is followed")
-    assert verify_tables([source.name])[0].equal
-    assert source.apply() == []
-
-
-@pytest.mark.parametrize(
     "change",
     [
         "TRUNCATE part_1",
@@ -129,3 +239,47 @@ def test_a_partition_that_changes_as_a_whole_is_followed(make_source: MakeSource
     source.apply()
     run(source, change)
     eventually(lambda: verify_tables([source.name], ["t"])[0].equal, f"equal after {change}")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "a column renamed",
+        "a column added",
+        pytest.param("two columns that take each other's name", marks=pytest.mark.long),
+        pytest.param("a column dropped", marks=pytest.mark.long),
+    ],
+)
+def test_a_table_that_is_altered_in_the_middle_of_a_backfill_loses_nothing(
+    make_source: MakeSource, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, change: str
+) -> None:
+    source = make_source(WIDE)
+    run(source, "INSERT INTO t SELECT i, i, -i, 1, repeat('s', 200) FROM generate_series(1, 20000) i")
+    source.capture()
+    monkeypatch.setattr("cdc.backfill.chunks.CHUNK_BYTES", 256 << 10)
+    statements = CHANGES.get(change, ["ALTER TABLE t ADD COLUMN added int DEFAULT 7"])
+    altered: list[float] = []
+
+    def alter(table: str, rows: int, share: float) -> None:
+        if not altered:
+            altered.append(share)
+            run(source, *statements, "UPDATE t SET id = id WHERE id % 100 = 0")
+
+    copy_again(source, alter, anew=False, at_once=1)
+    assert 0 < altered[0] < 1
+    assert "was altered while it was copied" in caplog.text
+    eventually(lambda: followed_as_it_is(source), f"{change} is followed")
+    [proof] = verify_tables([source.name])
+    assert (proof.equal, proof.rows_target) == (True, 20000)
+
+
+def test_a_renamed_column_of_a_table_without_a_key_is_followed(make_source: MakeSource, stack: Stack) -> None:
+    source = make_source("CREATE TABLE t (v int, w int)", rest="columns: {public.t: {append_only: true}}")
+    run(source, "INSERT INTO t SELECT 1, 2 FROM generate_series(1, 50)")
+    source.apply()
+    with stack.frozen("clickhouse-sink"):
+        swap = CHANGES["two columns that take each other's name"][0]
+        run(source, "INSERT INTO t VALUES (1, 2), (1, 2)", swap, "INSERT INTO t (v, w) VALUES (2, 1), (5, 6)")
+    eventually(lambda: followed_as_it_is(source), "it is followed")
+    [proof] = verify_tables([source.name])
+    assert (proof.equal, proof.rows_target) == (True, 54)

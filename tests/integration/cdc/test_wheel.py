@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 from clickhouse_connect.driver.client import Client
 
@@ -83,7 +84,14 @@ def test_it_holds_the_engine_and_its_command_line_and_nothing_of_the_shop(instal
     tops = {name.split("/")[0] for name in names if ".dist-info" not in name}
     assert tops == {"cdc", "stack"}
     assert not [name for name in names if name.endswith(".yaml")]
-    for pattern in ("migrations/*.sql", "connect/*/millrace/*.java", "**/*.py"):
+    for pattern in (
+        "migrations/*.sql",
+        "connect/*/millrace/*.java",
+        "**/*.py",
+        "page/*.md",
+        "page/assets/*",
+        "page/templates/*",
+    ):
         kept = {str(path.relative_to(ROOT)) for path in (ROOT / "cdc").glob(pattern)}
         assert kept and kept <= set(names)
 
@@ -148,4 +156,11 @@ def test_a_database_is_captured_and_proven_equal_by_the_wheel_alone(
         assert (found["equal"], [each["table"] for each in found["tables"]]) == (True, [f"{NAME}.public.t"])
         assert found["tables"][0]["rows"] == 1000
         assert installed.millrace("cdc", "status", **environment).returncode == 0
+        page = processes.enter_context(
+            engine_process(installed.python, "cdc.page", installed.folder, environment | {"CDC_PAGE_TOKEN": "wheel"})
+        )
+        with httpx.Client(base_url=page.url, follow_redirects=True, timeout=30) as browser:
+            shown = browser.get("/?token=wheel").text
+        assert "All is well" in shown, shown
+        assert f"{NAME}.t" in shown
         assert installed.millrace("cdc", "plan", "wheel.yaml", **environment).returncode == 0

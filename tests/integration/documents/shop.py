@@ -20,17 +20,18 @@ from cdc import state as engine_state
 from cdc.catalog import read_shapes
 from cdc.connect.connector import connector_config
 from cdc.dead_letters import DeadLetter
-from cdc.documents import index
+from cdc.documents import contents, index
 from cdc.documents.reading import Reader
 from cdc.documents.sink import DocumentSink
 from cdc.kafka import Kafka
 from cdc.settings import CdcSettings
 from cdc.sinks import positions
+from cdc.slots import create_slot
 from cdc.source_file import SourceFile, load
 from cdc.verify.passed import wait_until_passed
 
 TABLES = """
-CREATE TABLE sections (id int PRIMARY KEY, title text NOT NULL);
+CREATE TABLE sections (id int PRIMARY KEY, title text NOT NULL, path text[] NOT NULL DEFAULT '{Küche,Straße}');
 CREATE TABLE wares (
     id uuid PRIMARY KEY, section_id int NOT NULL REFERENCES sections, name text NOT NULL,
     rank text NOT NULL DEFAULT '1', hidden text NOT NULL DEFAULT '', attributes jsonb NOT NULL DEFAULT '{}');
@@ -55,8 +56,15 @@ def tree_document(index_name: str) -> dict[str, Any]:
         "nodes": {
             "table": "wares",
             "columns": ["id", "name", "rank", "attributes"],
+            "transform": {"fold": {"name": "name_folded"}},
             "children": [
-                {"table": "sections", "label": "section", "columns": ["title"], "relationship": ONE},
+                {
+                    "table": "sections",
+                    "label": "section",
+                    "columns": ["title", "path"],
+                    "transform": {"fold": {"path": "path_folded"}},
+                    "relationship": ONE,
+                },
                 {
                     "table": "prices",
                     "label": "price",
@@ -78,9 +86,10 @@ def tree_document(index_name: str) -> dict[str, Any]:
         "mapping": {
             "id": {"type": "keyword"},
             "name": {"type": "text"},
+            "name_folded": {"type": "text"},
             "rank": {"type": "integer"},
             "attributes": {"type": "flattened"},
-            "section": {"properties": {"title": {"type": "keyword"}}},
+            "section": {"properties": {name: {"type": "keyword"} for name in ("title", "path", "path_folded")}},
             "price": {"properties": {"amount_cents": {"type": "long"}, "currency": {"type": "keyword"}}},
             "stock": {"properties": {"available": {"type": "integer"}}},
             "notes": {"properties": {"body": {"type": "text"}, "replies": {"type": "text"}}},
@@ -117,9 +126,23 @@ class Shop:
             self.execute("INSERT INTO stock VALUES (%s, %s)", ware, available)
         return ware
 
+    def add_many(self, section: int, wares: int) -> list[str]:
+        """So many wares with price and stock, in one transaction; their ids."""
+        with self.database.transaction():
+            self.execute("INSERT INTO sections VALUES (%s, 'section') ON CONFLICT DO NOTHING", section)
+            rows = self.database.execute(
+                "INSERT INTO wares (id, section_id, name) SELECT gen_random_uuid(), %s, 'ware' FROM generate_series(1, %s)"
+                " RETURNING id::text",
+                [section, wares],
+            ).fetchall()
+            added = [str(ware) for (ware,) in rows]
+            self.execute("INSERT INTO prices SELECT unnest(%s::uuid[]), 10, 'EUR'", added)
+            self.execute("INSERT INTO stock SELECT unnest(%s::uuid[]), 5", added)
+        return added
+
     def document(self, ware: str) -> dict[str, Any] | None:
         """The ware's document, refreshed or not; None when there is none."""
-        found: dict[str, Any] | None = index.bodies(self.client, self.tree.index, [ware]).get(ware)
+        found: dict[str, Any] | None = contents.bodies(self.client, self.tree.index, [ware]).get(ware)
         return found
 
     def version(self, ware: str) -> int:
@@ -140,7 +163,8 @@ class Shop:
 
         def wait(lsn: int) -> None:
             topics = sorted(self.tree.topics)
-            wait_until_passed(self.file, self.database, self.kafka, [group], topics, lsn, patience=patience)
+            then = [documents.roots_topic(self.file.source)]
+            wait_until_passed(self.file, self.database, self.kafka, [group], topics, lsn, then=then, patience=patience)
 
         return wait
 
@@ -244,14 +268,17 @@ def opened(env: dict[str, str], config: CdcSettings, folder: Path) -> Iterator[S
             publication = sql.SQL("CREATE PUBLICATION {} FOR TABLE {}")
             tables = sql.SQL(", ").join(sql.Identifier(table) for table in NAMES)
             source.execute(publication.format(sql.Identifier(file.publication), tables))
-            source_database.create_slot(source, file)
+            create_slot(source, file)
             topics = [shape.topic for shape in read_shapes(source, name)]
             with engine_state.connect(config.millrace_state_dsn) as state:
                 known = engine_state.remember_source(state, file, *source_database.identity(source))
+            primary = source_database.address(source)
         kafka = Kafka(config.kafka_bootstrap)
         kafka.create_topics(topics, 2, config.cdc_topic_retention_hours)
         kafka.close()
-        settings = connector_config(file, known.epoch, config.model_copy(update={"cdc_topic_partitions": 2}))
+        settings = connector_config(
+            file, known.epoch, config.model_copy(update={"cdc_topic_partitions": 2}), (), primary
+        )
         settings |= {"database.password": str(conninfo_to_dict(cdc_dsn).get("password", ""))}
         connect.put(f"/connectors/{name}/config", json=settings).raise_for_status()
         eventually(lambda: _tasks(connect, name) == ["RUNNING"], 60)
@@ -259,7 +286,7 @@ def opened(env: dict[str, str], config: CdcSettings, folder: Path) -> Iterator[S
         yield shop
     finally:
         if shop is not None:
-            shop.client.indices.delete(index=f"{name}-1", ignore_unavailable=True)
+            documents.remove(shop.trees, config)
             shop.close()
         connect.delete(f"/connectors/{name}")
         connect.close()

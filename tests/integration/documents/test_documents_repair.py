@@ -78,4 +78,5 @@ def test_a_document_version_that_the_source_cannot_have_given_is_refused(shop: S
             repaired(shop)
         assert shop.proof(GROUP).keys == (ware,)
         shop.execute("DELETE FROM wares WHERE id = %s", ware)
-        documents.remove(shop.trees, shop.config)
+        shop.settle(GROUP)
+    documents.remove(shop.trees, shop.config)

@@ -1,5 +1,6 @@
 """The document sink on real servers: every kind of change reaches its documents, nothing vanishes, nothing returns."""
 
+from collections.abc import Iterable
 from uuid import uuid4
 
 import pytest
@@ -7,10 +8,14 @@ import pytest
 from cdc import documents, waits
 from cdc import state as engine_state
 from cdc.documents import index
+from cdc.documents.sink import MOST_EVENTS
+from cdc.documents.writer import Writer
 from cdc.errors import PermanentError
 from cdc.sinks.positions import DOCUMENTS_GROUP
+from cdc.verify.passed import wait_until_passed
 from tests.integration.documents.shop import Running, Shop, eventually, running
 
+PATH = {"path": ["Küche", "Straße"], "path_folded": ["kuche", "strasse"]}
 GROUP = f"{DOCUMENTS_GROUP}-test-{uuid4().hex[:8]}"
 
 
@@ -19,7 +24,7 @@ def loaded(shop: Shop) -> list[str]:
     """Wares that were there before the index; loaded by the backfill."""
     documents.remove(shop.trees, shop.config)
     shop.execute("DELETE FROM wares")
-    wares = [shop.add(1, name=f"early {n}") for n in range(3)]
+    wares = [shop.add(1, name=f"Früh {n}") for n in range(3)]
     assert documents.outstanding(shop.trees, shop.config) == list(shop.trees)
     documents.prepare(shop.trees, shop.config)
     assert documents.backfill(shop.file, shop.known, shop.trees, shop.config) == {shop.tree.index: 3}
@@ -30,10 +35,11 @@ def loaded(shop: Shop) -> list[str]:
 def test_the_first_load_writes_what_was_there(shop: Shop, loaded: list[str]) -> None:
     assert shop.document(loaded[0]) == {
         "id": loaded[0],
-        "name": "early 0",
+        "name": "Früh 0",
+        "name_folded": "fruh 0",
         "rank": "1",
         "attributes": {},
-        "section": {"title": "section"},
+        "section": {"title": "section"} | PATH,
         "price": {"amount_cents": 1000, "currency": "EUR"},
         "stock": {"available": 5},
         "notes": [],
@@ -55,9 +61,10 @@ def test_every_kind_of_change_reaches_its_document(shop: Shop) -> None:
         assert shop.document(ware) == {
             "id": ware,
             "name": "ware",
+            "name_folded": "ware",
             "rank": "1",
             "attributes": {},
-            "section": {"title": "moved to"},
+            "section": {"title": "moved to"} | PATH,
             "price": {"amount_cents": 1234, "currency": "EUR"},
             "stock": {"available": 0},
             "notes": [{"body": "first", "replies": ["a", "b"]}, {"body": "second", "replies": []}],
@@ -112,6 +119,61 @@ def test_a_change_of_a_shared_row_writes_each_document_once(shop: Shop) -> None:
         written = int(str(work.sink.facts()["indexed"])) - int(str(before))
         assert all((shop.document(ware) or {})["section"]["title"] == "two" for ware in wares)
         assert 50 <= written <= 100  # the transaction may arrive in two pieces: at most once in each
+
+
+@pytest.mark.parametrize(
+    ("roots", "rounds"), [(60, 300), pytest.param(10_000, 50, marks=pytest.mark.long)], ids=["36000", "1000000"]
+)
+def test_many_changes_of_a_backlog_write_each_document_once(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, roots: int, rounds: int
+) -> None:
+    monkeypatch.setattr(
+        "cdc.documents.sink.LINGER", 2.0
+    )  # seconds: long enough for a slow machine to bring a lot whole
+    with running(shop, GROUP):
+        wares = shop.add_many(22, roots)
+        shop.settle(GROUP)
+    for _ in range(rounds):
+        shop.execute("UPDATE prices SET amount = amount + 1 WHERE ware_id = ANY(%s)", wares)
+        shop.execute("UPDATE stock SET available = available + 1 WHERE ware_id = ANY(%s)", wares)
+    # until all of it is in Kafka
+    wait_until_passed(shop.file, shop.database, shop.kafka, [], [], shop.position(), patience=300)
+    with running(shop, GROUP) as work:
+        shop.settle(GROUP)
+        facts = work.sink.facts()
+        changes = 2 * rounds * roots
+        assert work.sink.events >= changes > 7 * MOST_EVENTS
+        assert int(str(facts["indexed"])) <= roots * work.sink.flushes
+        assert work.sink.flushes <= 3 * max(changes // 100_000, 1)
+        assert shop.proof(GROUP).equal
+
+
+def test_each_root_is_written_by_one_member_of_the_group(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rows of a ware come to both members; its document is written by one of them only."""
+    group = f"{GROUP}-members"
+    wrote: dict[int, set[str]] = {}
+    write = Writer.write
+
+    def noted(writer: Writer, tree: documents.Tree, keys: Iterable[tuple[str, ...]]) -> None:
+        keys = list(keys)
+        wrote.setdefault(id(writer), set()).update(ware for (ware,) in keys)
+        write(writer, tree, keys)
+
+    wares = [shop.add(23) for _ in range(40)]
+    with running(shop, group) as one, running(shop, group) as other:
+        eventually(lambda: shop.kafka.members(group, documents.roots_topic(shop.file.source)) == 2, 40)
+        shop.settle(group)
+        monkeypatch.setattr(Writer, "write", noted)
+        for amount in range(5):
+            shop.execute("UPDATE prices SET amount = %s WHERE ware_id = ANY(%s)", amount, wares)
+            shop.execute("UPDATE stock SET available = %s WHERE ware_id = ANY(%s)", amount, wares)
+            shop.execute("UPDATE sections SET title = %s WHERE id = 23", str(amount))
+            shop.settle(group)
+        first, second = wrote.values()
+        assert first and second
+        assert (first & second, first | second) == (set(), set(wares))
+        assert int(str(one.sink.facts()["handed_over"])) + int(str(other.sink.facts()["handed_over"])) > 0
+        assert shop.proof(group).equal
 
 
 def test_a_change_that_no_document_shows_writes_nothing(shop: Shop) -> None:

@@ -10,10 +10,15 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import clickhouse_connect
+import dagster as dg
 import httpx
 import pytest
 
 from pipelines.lib.manifest import PROJECT
+from services.kit.token_source import TokenSource
+from tests.integration.dbt.conftest import own_warehouse
+from tests.integration.dbt.warehouse import Warehouse
+from tests.integration.pipelines.location import Location, settings
 
 
 class Stack(Protocol):
@@ -37,14 +42,30 @@ class Pipelines:
         )
 
 
+@pytest.fixture(scope="module")
+def location(stack: Stack) -> Iterator[Location]:
+    """The code location with the stack's addresses."""
+    with settings(stack.env), dg.DagsterInstance.from_config(stack.env["DAGSTER_HOME"]) as instance:
+        yield Location(instance)
+
+
+@pytest.fixture(scope="module")
+def warehouse(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
+    """Raw tables and marts of the module's own, nothing built yet: the runs of the location build them."""
+    with own_warehouse(stack, tmp_path_factory.mktemp("dbt")) as made:
+        yield made
+
+
 @pytest.fixture(scope="session")
 def orders_placed(stack: Stack) -> list[str]:
     """Ids of three orders placed over HTTP: confirmed, cancelled, declined."""
     tag = secrets.token_hex(4)
-    with httpx.Client(timeout=30) as http:
+    auth = TokenSource(stack.env["SESSIONS_URL"], "demo", stack.env["DEMO_CLIENT_SECRET"])
+    with httpx.Client(timeout=30, auth=auth) as http:
 
         def post(service: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
-            answer = http.post(stack.env[f"{service}_URL"] + path, json=body)
+            key = {"Idempotency-Key": secrets.token_hex(16)}
+            answer = http.post(stack.env[f"{service}_URL"] + path, json=body, headers=key)
             assert answer.is_success or answer.status_code == httpx.codes.PAYMENT_REQUIRED, answer.text
             found: dict[str, Any] = answer.json()
             return found
@@ -86,9 +107,9 @@ def pipelines(stack: Stack, orders_placed: list[str]) -> Iterator[Pipelines]:
             client.command(f"drop database if exists {database}{layer}")
 
 
-def clickhouse(stack: Stack) -> Any:
+def clickhouse(stack: Stack, user: str = "dbt") -> Any:
     address = urlsplit(stack.env["CLICKHOUSE_URL"])
-    password = stack.env["CLICKHOUSE_CDC_PASSWORD"]
+    password = stack.env[f"CLICKHOUSE_{user.upper()}_PASSWORD"]
     return clickhouse_connect.get_client(
-        host=address.hostname or "", port=address.port or 0, username="cdc", password=password
+        host=address.hostname or "", port=address.port or 0, username=user, password=password
     )

@@ -36,11 +36,17 @@ ID_ROUTES: list[tuple[str, str, str, Body | None]] = [
     ("products", "DELETE", "/products/{}", None),
     ("products", "PUT", "/products/{}/price", {"amount": "1.00"}),
     ("products", "POST", "/products/{}/stock", {"delta": 1}),
+    ("products", "POST", "/products/{}/stock-corrections", {"delta": -1, "reason": "broken"}),
     ("products", "PATCH", "/categories/{}", {"name": "Knives"}),
+    ("products", "GET", "/groups/{}", None),
+    ("products", "PATCH", "/groups/{}", {"name": "Knives"}),
+    ("products", "GET", "/reservations/{}", None),
+    ("products", "POST", "/reservations/{}/commit", None),
     ("orders", "GET", "/orders/{}", None),
     ("orders", "POST", "/orders/{}/cancel", None),
     ("payments", "GET", "/payments/{}", None),
     ("payments", "POST", "/payments/{}/refunds", REFUND),
+    ("payments", "POST", "/payments/{}/capture", None),
 ]
 CREATIONS: list[tuple[str, str, Body]] = [
     ("users", "/users", USER),
@@ -49,6 +55,8 @@ CREATIONS: list[tuple[str, str, Body]] = [
     ("products", "/products", PRODUCT),
     ("products", "/products:import", {"products": [PRODUCT]}),
     ("products", "/products/{product}/stock", {"delta": 1}),
+    ("products", "/products/{product}/stock-corrections", {"delta": -1, "reason": "broken"}),
+    ("products", "/groups", {"name": "Knives", "varies_by": ["colour"]}),
     ("products", "/reservations", RESERVATION),
     ("orders", "/orders", ORDER),
     ("payments", "/payments", PAYMENT),
@@ -74,7 +82,9 @@ def but(base: Body, **members: object) -> dict[str, Any]:
 
 UNKNOWN_IDS = [Case(service, method, path.format("{unknown}"), body) for service, method, path, body in ID_ROUTES] + [
     Case("products", "POST", "/products", but(PRODUCT, category_id="{unknown}")),
+    Case("products", "POST", "/products", but(PRODUCT, group_id="{unknown}")),
     Case("products", "PATCH", "/products/{product}", {"category_id": "{unknown}"}),
+    Case("products", "PATCH", "/products/{product}", {"group_id": "{unknown}"}),
     Case("products", "POST", "/categories", {"name": "Knives", "slug": "bad-input", "parent_id": "{unknown}"}),
     Case("products", "PATCH", "/categories/{category}", {"parent_id": "{unknown}"}),
     Case("products", "POST", "/reservations", but(RESERVATION, lines=[{"product_id": "{unknown}", "quantity": 1}])),
@@ -110,7 +120,23 @@ PRODUCT_FAULTS: list[Body] = [
     {"price": {"amount": "Infinity"}},
     {"price": {"amount": "1e30"}},
     {"price": {"amount": "1.00", "currency": "EURO"}},
+    {"price": {"amount": "1.00", "compare_at": "1.00"}},
+    {"price": {"amount": "1.00", "compare_at": "-2.00"}},
     {"price": None},
+    {"group_id": "x"},
+]
+ATTRIBUTE_SCHEMAS: list[object] = [
+    [],
+    {"": {"type": "text"}},
+    {"a": {}},
+    {"a": {"type": "colour"}},
+    {"a": {"type": "choice"}},
+    {"a": {"type": "choice", "choices": []}},
+    {"a": {"type": "choice", "choices": ["b", "b"]}},
+    {"a": {"type": "choice", "choices": ["\0"]}},
+    {"a": {"type": "text", "choices": ["b"]}},
+    {"a": {"type": "text", "surprise": 1}},
+    {str(number): {"type": "text"} for number in range(51)},
 ]
 OUT_OF_BOUNDS = [
     *(
@@ -154,6 +180,27 @@ OUT_OF_BOUNDS = [
     ),
     Case("products", "PATCH", "/categories/{category}", {"name": None}),
     *(
+        Case("products", "POST", "/categories", {"name": "Knives", "slug": "bad-input", "attribute_schema": schema})
+        for schema in ATTRIBUTE_SCHEMAS
+    ),
+    Case("products", "PATCH", "/categories/{category}", {"attribute_schema": None}),
+    *(
+        Case("products", "POST", "/groups", {"name": "Knives", "varies_by": names})
+        for names in ([], ["a", "a"], [""], ["x" * 101], ["a\0"], ["a", "b", "c", "d"], "a", None)
+    ),
+    *(
+        Case("products", "POST", "/products/{product}/stock-corrections", body)
+        for body in (
+            {"delta": 0, "reason": "none"},
+            {"delta": -1},
+            {"delta": -1, "reason": " "},
+            {"delta": -1, "reason": "x" * 201},
+            {"delta": -1.5, "reason": "half"},
+            {"delta": -(10**7), "reason": "all"},
+            {"delta": -1000, "reason": "more than there are"},
+        )
+    ),
+    *(
         Case("products", "POST", "/reservations", but(RESERVATION, lines=lines))
         for lines in (
             [],
@@ -189,6 +236,7 @@ OUT_OF_BOUNDS = [
             {"amount": "0.001"},
             {"amount": "99999999999.00"},
             {"currency": "eur"},
+            {"currency": "XTS"},
             {"method": "barter"},
             {"token": ""},
         )
@@ -201,6 +249,10 @@ OUT_OF_BOUNDS = [
         Case(service, "GET", f"/{service}?{query}")
         for service in ("users", "products", "orders")
         for query in ("limit=0", "limit=-1", "limit=501", "limit=x", "cursor=x", "cursor=" + "A" * 300, "cursor=%00")
+    ),
+    *(
+        Case("products", "GET", f"{path}?cursor=x")
+        for path in ("/groups", "/products/{product}/stock-movements", "/products/{product}/price-changes")
     ),
     Case("products", "GET", "/products?category_id=x"),
     Case("products", "GET", "/products?id=x"),
@@ -243,12 +295,11 @@ def test_bad_input_is_a_problem_and_writes_nothing(cases: list[Case], shop: Shop
     before = shop.written()
     for case in cases:
         path = case.path.format(**known) if "{" in case.path else case.path
+        request: dict[str, Any] = {"headers": {"content-type": "application/json", "if-match": "*"}}
         if case.content is not None:
-            request: dict[str, Any] = {"content": case.content, "headers": {"content-type": "application/json"}}
-        elif case.body is None:
-            request = {}
-        else:
-            request = {"content": as_json(filled(case.body, known)), "headers": {"content-type": "application/json"}}
+            request["content"] = case.content
+        elif case.body is not None:
+            request["content"] = as_json(filled(case.body, known))
         response = shop.call(case.service, case.method, path, **request)
         assert 400 <= response.status_code < 500, (case, response.text)
         assert response.headers["content-type"] == "application/problem+json", case

@@ -1,5 +1,6 @@
 """The migrations' runner on a database of its own."""
 
+import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,7 +11,9 @@ import pytest
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
-from services.kit.migrate import SERVICES, MigrationError, apply, read
+from services.kit.db import Primary
+from services.kit.health import NotMigrated, at_migrations_head
+from services.kit.migrate import KIT, SERVICES, MigrationError, apply, main, read, record
 from tests.integration.services.shop import Stack
 
 
@@ -72,3 +75,33 @@ def test_every_service_is_migrated_from_nothing_and_again(dsn: str, name: str) -
     files = read(SERVICES / name / "migrations")
     assert apply(dsn, files) == [file.name for file in files]
     assert apply(dsn, files) == []
+
+
+def test_the_kits_tables_come_first_and_are_recorded_apart(
+    dsn: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("USERS_DSN", dsn)
+    assert main(["users"]) == 0
+    first, *_, last = capsys.readouterr().out.removeprefix("users: ").strip().split(", ")
+    assert (first, last[:4].isdigit()) == ("kit/0001_idempotency.sql", True)
+    assert main(["users"]) == 0
+    assert capsys.readouterr().out == "users: up to date\n"
+    with psycopg.connect(dsn) as connection:
+        kit = connection.execute("SELECT name FROM service.kit_migrations ORDER BY name").fetchall()
+        own = connection.execute("SELECT name FROM service.schema_migrations ORDER BY name").fetchall()
+    assert kit == [(file.name,) for file in read(SERVICES / KIT / "migrations")]
+    assert own == [(file.name,) for file in read(SERVICES / "users" / "migrations")]
+
+
+def test_a_database_without_the_newest_migration_is_not_ready(dsn: str) -> None:
+    async def check() -> None:
+        async with Primary(dsn, "test") as primary:
+            await at_migrations_head("users", primary)
+
+    files = read(SERVICES / "users" / "migrations")
+    apply(dsn, files[:-1])
+    apply(dsn, read(SERVICES / KIT / "migrations"), record(KIT))
+    with pytest.raises(NotMigrated, match=files[-1].name):
+        asyncio.run(check())
+    apply(dsn, files)
+    asyncio.run(check())

@@ -15,7 +15,7 @@ def path_of(shop: Shop, category: dict[str, Any]) -> list[str]:
 def test_a_product_has_its_price_and_stock_from_the_start(shop: Shop, category: dict[str, Any]) -> None:
     attributes = {"colour": "blue", "pieces": 3, "weight": 1.5, "dishwasher": True}
     made = shop.product(category["id"], price="19.99", stock=7, attributes=attributes, description="Sharp ✓")
-    assert made["price"] == {"amount": "19.99", "currency": "EUR"}
+    assert made["price"] == {"amount": "19.99", "currency": "EUR", "compare_at": None}
     assert made["stock"] == {"available": 7, "reserved": 0, "sold": 0}
     assert (made["attributes"], made["description"], made["status"]) == (attributes, "Sharp ✓", "active")
     assert shop.ask("products", "GET", f"/products/{made['id']}", 200) == made
@@ -26,7 +26,7 @@ def test_a_product_is_changed_priced_stocked_and_deleted(shop: Shop, product: di
     changed = shop.ask("products", "PATCH", path, 200, {"name": "Cake knife", "status": "discontinued"})
     assert (changed["name"], changed["status"], changed["version"]) == ("Cake knife", "discontinued", 2)
     priced = shop.ask("products", "PUT", f"{path}/price", 200, {"amount": "9.90", "currency": "USD"})
-    assert priced["price"] == {"amount": "9.90", "currency": "USD"}
+    assert priced["price"] == {"amount": "9.90", "currency": "USD", "compare_at": None}
     assert shop.ask("products", "POST", f"{path}/stock", 200, {"delta": 5})["stock"]["available"] == 15
     shop.ask("products", "DELETE", path, 204)
     shop.ask("products", "DELETE", path, 404)
@@ -103,3 +103,13 @@ def test_crossing_moves_never_make_a_ring(shop: Shop) -> None:
         statuses = sorted(pool.map(move, [(first, second), (second, first)]))
     assert statuses == [200, 422]
     assert sorted([len(path_of(shop, first)), len(path_of(shop, second))]) == [1, 2]
+
+
+def test_products_named_by_id_come_without_a_cursor_and_a_foreign_position(shop: Shop, product: dict[str, Any]) -> None:
+    path = f"/products?id={product['id']}"
+    assert [item["id"] for item in shop.ask("products", "GET", path, 200)["items"]] == [product["id"]]
+    for more in (f"&category_id={product['category_id']}", f"&cursor={'A' * 38}"):
+        refused = shop.call("products", "GET", path + more)
+        assert (refused.status_code, refused.json()["type"]) == (422, "urn:millrace:problem:rule-broken"), more
+    refused = shop.call("products", "GET", path, headers={"X-Commit-LSN": "x"})
+    assert (refused.status_code, refused.json()["type"]) == (400, "urn:millrace:problem:invalid-position")

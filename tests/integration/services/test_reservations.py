@@ -1,4 +1,4 @@
-"""Stock held for orders: exactly what is there is sold, and every command can be repeated."""
+"""Stock held for orders over HTTP: exactly what is there is sold, every command can be repeated, holds expire."""
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 
+from tests.integration.services.service_process import service_process, wait_until
 from tests.integration.services.shop import Shop
 
 
@@ -86,7 +87,6 @@ def test_the_same_reservation_sent_at_once_holds_once(shop: Shop, product: dict[
         (["commit", "commit"], (7, 0, 3)),
         (["release", "release"], (10, 0, 0)),
         (["commit", "release", "release"], (10, 0, 0)),
-        (["release", "commit"], (10, 0, 0)),
     ],
 )
 def test_commands_can_be_repeated(
@@ -102,11 +102,66 @@ def test_commands_can_be_repeated(
         shop.ask("products", "POST", "/reservations", 409, body)
 
 
-def test_ending_a_reservation_that_never_was_does_nothing(shop: Shop) -> None:
+@pytest.mark.parametrize("reserved", [True, False])
+def test_what_was_released_is_neither_committed_nor_reserved_again(
+    reserved: bool, shop: Shop, product: dict[str, Any]
+) -> None:
+    """A release that overtakes its reserve counts too: the late reserve is refused."""
+    body = wanted(str(uuid4()), **{product["id"]: 3})
+    path = f"/reservations/{body['order_id']}"
+    if reserved:
+        shop.ask("products", "POST", "/reservations", 201, body)
+    for _ in range(2):
+        shop.ask("products", "POST", f"{path}/release", 204)
     before = shop.written()
-    for command in ("commit", "release"):
-        shop.ask("products", "POST", f"/reservations/{uuid4()}/{command}", 204)
+    for again in (("/reservations", body), (f"{path}/commit", None)):
+        refusal = shop.ask("products", "POST", again[0], 409, again[1])
+        assert refusal["type"] == "urn:millrace:problem:reservation-closed"
     assert shop.written() == before
+    assert shop.ask("products", "GET", path, 200)["state"] == "released"
+    assert shop.stock(product["id"]) == (10, 0, 0)
+
+
+def test_a_reservation_tells_its_state_and_when_it_ends(shop: Shop, product: dict[str, Any]) -> None:
+    body = wanted(str(uuid4()), **{product["id"]: 3})
+    path = f"/reservations/{body['order_id']}"
+    made = shop.ask("products", "POST", "/reservations", 201, body)
+    [(minutes,)] = shop.sql(
+        "products",
+        "SELECT extract(epoch FROM %s::timestamptz - created_at) / 60 FROM service.holds WHERE order_id = %s",
+        [made["expires_at"], made["order_id"]],
+    )
+    assert minutes == 15
+    assert shop.ask("products", "GET", path, 200) == {**made, "state": "held"}
+    shop.ask("products", "POST", f"{path}/commit", 204)
+    assert shop.ask("products", "GET", path, 200) == {**made, "state": "committed"}
+
+
+def test_what_was_never_reserved_is_neither_there_nor_committed(shop: Shop) -> None:
+    path = f"/reservations/{uuid4()}"
+    before = shop.written()
+    shop.ask("products", "GET", path, 404)
+    refusal = shop.ask("products", "POST", f"{path}/commit", 409)
+    assert refusal["type"] == "urn:millrace:problem:reservation-closed"
+    assert shop.written() == before
+
+
+def test_a_running_service_gives_back_what_nobody_commits(shop: Shop, product: dict[str, Any]) -> None:
+    order_id = str(uuid4())
+    with service_process("products", shop.env, RESERVATION_HOLD_S="0.3", RESERVATION_SWEEP_S="0.1") as process:
+        process.start()
+        held = shop.call(
+            "products", "POST", "/reservations", url=process.url, json=wanted(order_id, **{product["id"]: 3})
+        )
+        assert held.status_code == 201
+        wait_until(lambda: shop.ask("products", "GET", f"/reservations/{order_id}", 200)["state"] == "expired")
+    assert shop.stock(product["id"]) == (10, 0, 0)
+    page = shop.ask("products", "GET", f"/products/{product['id']}", 200)
+    assert page["stock"] == {"available": 10, "reserved": 0, "sold": 0}
+    kinds = shop.sql(
+        "products", "SELECT kind, quantity FROM stock_movements WHERE order_id = %s ORDER BY id", [order_id]
+    )
+    assert kinds == [("reserved", 3), ("expired", 3)]
 
 
 def test_the_hold_of_a_deleted_product_can_still_be_ended(shop: Shop, product: dict[str, Any]) -> None:

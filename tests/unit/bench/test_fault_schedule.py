@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from bench.chaos.faults import CUT, KILL, STOP, schedule
+from bench.chaos.faults import CUT, KILL, PROMOTE, STOP, schedule
 
 PROCESSES = ("a", "b", "c")
 
@@ -17,5 +17,6 @@ def test_ten_minutes_kill_each_process_three_times_at_least_and_stop_and_cut_som
     kills = Counter(fault.process for fault in faults if fault.kind == KILL)
     assert all(kills[process] >= 3 for process in PROCESSES)
     assert {STOP, CUT} <= {fault.kind for fault in faults}
+    assert sum(fault.kind == PROMOTE for fault in faults) >= 3
     assert all(0 < fault.at < 600 for fault in faults)
     assert [fault.at for fault in faults] == sorted(fault.at for fault in faults)

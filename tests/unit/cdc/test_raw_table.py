@@ -101,5 +101,5 @@ def test_identifiers_are_quoted_everywhere() -> None:
 
 
 def test_the_insert_half_of_a_key_change_is_one_version_above_the_delete_half() -> None:
-    assert "source.lsn + 1," in stream_insert(SHAPE, 1, 7, moved=True)
-    assert "source.lsn + 1," not in stream_insert(SHAPE, 1, 7, moved=False)
+    assert "'lsn') + 1," in stream_insert(SHAPE, 1, 7, moved=True)
+    assert "'lsn') + 1," not in stream_insert(SHAPE, 1, 7, moved=False)

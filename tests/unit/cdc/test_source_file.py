@@ -23,6 +23,13 @@ def test_the_dsn_is_taken_from_the_environment(tmp_path: Path, monkeypatch: pyte
     assert (file.slot, file.raw_database, file.targets) == ("millrace_shop", "raw_shop", ("clickhouse",))
 
 
+def test_a_limit_of_the_slot_is_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOP_DSN", "postgresql://cdc@db/shop")
+    assert load(write(tmp_path, GOOD)).slot_limit_bytes is None
+    assert load(write(tmp_path, GOOD + "slot_limit: 20GB\n")).slot_limit_bytes == 20 << 30
+    assert load(write(tmp_path, GOOD + "slot_limit: 300 MB\n")).slot_limit_bytes == 300 << 20
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -46,6 +53,9 @@ def test_the_dsn_is_taken_from_the_environment(tmp_path: Path, monkeypatch: pyte
             "`columns.public.t`: a cannot be excluded and used",
         ),
         (GOOD + "columns: [a]\n", "`columns`"),
+        (GOOD + "invalidate: {public.t: 't:id'}\n", "`invalidate`: 't:id' is no template of a key such as"),
+        (GOOD + "invalidate: {public.t: ['t:{id}']}\n", "`invalidate.public.t`"),
+        (GOOD + "slot_limit: much\n", "`slot_limit`: a whole number of MB, GB or TB is wanted, such as 20GB"),
         ("- a list\n", "a source file is a mapping"),
         ("source: [\n", "not valid YAML"),
     ],

@@ -3,8 +3,9 @@
 from typing import Any
 
 from cdc.catalog import Column, ReplicaIdentity, Shape
+from cdc.documents.constraints import Constraints
 from cdc.documents.forms import parse
-from cdc.documents.resolve import Constraints, resolve
+from cdc.documents.resolve import resolve
 from cdc.documents.trees import Tree
 
 
@@ -25,6 +26,9 @@ SHAPES = [
     shape("notes", "id", "ware_id:uuid", "body:text"),
     shape("replies", "id", "note_id", "body:text"),
     shape("pairs", "a", "b:text", "name:text", key=("a", "b")),
+    shape("tags", "id", "name:text"),
+    shape("ware_tags", "ware_id:uuid", "tag_id", key=("ware_id", "tag_id")),
+    shape("related", "id", "ware_id:uuid", "other_id:uuid"),
     shape("pair_tags", "id", "pair_b:text", "pair_a", "tag:text"),
 ]
 CONSTRAINTS = Constraints(
@@ -34,6 +38,10 @@ CONSTRAINTS = Constraints(
         ("public.prices", ("ware_id",), "public.wares", ("id",)),
         ("public.notes", ("ware_id",), "public.wares", ("id",)),
         ("public.replies", ("note_id",), "public.notes", ("id",)),
+        ("public.ware_tags", ("ware_id",), "public.wares", ("id",)),
+        ("public.ware_tags", ("tag_id",), "public.tags", ("id",)),
+        ("public.related", ("ware_id",), "public.wares", ("id",)),
+        ("public.related", ("other_id",), "public.wares", ("id",)),
         ("public.pair_tags", ("pair_b", "pair_a"), "public.pairs", ("b", "a")),
     ),
     unique={each.qualified: (frozenset(each.key),) for each in SHAPES},

@@ -7,9 +7,11 @@ import pytest
 
 from cdc.catalog import Shape
 from cdc.documents import sql
+from cdc.documents.constraints import Constraints
+from cdc.documents.folding import MARK, folded
 from cdc.documents.forms import parse
 from cdc.documents.problems import problems
-from cdc.documents.resolve import Constraints, resolve
+from cdc.documents.resolve import resolve
 from cdc.documents.trees import Field, Link
 from cdc.errors import ConfigurationError
 from tests.unit.documents.catalog import (
@@ -90,6 +92,18 @@ def _cents_of_a_text(document: dict[str, Any]) -> None:
     document["nodes"]["transform"] = {"cents": {"name": "name_cents"}}
 
 
+def _fold_of_a_number(document: dict[str, Any]) -> None:
+    document["nodes"]["transform"] = {"fold": {"id": "id_folded"}}
+
+
+def _fold_without_mapping(document: dict[str, Any]) -> None:
+    document["nodes"]["transform"] = {"fold": {"name": "name_folded"}}
+
+
+def _fold_of_a_column_not_shown(document: dict[str, Any]) -> None:
+    document["nodes"]["transform"] = {"fold": {"section_id": "folded"}}
+
+
 def _scalar_of_two(document: dict[str, Any]) -> None:
     _children(document)[1]["relationship"] = ONE | {"variant": "scalar"}
 
@@ -107,6 +121,9 @@ def _scalar_of_two(document: dict[str, Any]) -> None:
         (_field_without_mapping, "`mapping` has no field city"),
         (_doubled_field, "two fields are called id"),
         (_cents_of_a_text, "cents needs name to be numeric"),
+        (_fold_of_a_number, "fold needs id to be one of _text, text, varchar"),
+        (_fold_without_mapping, "`mapping` has no field name_folded"),
+        (_fold_of_a_column_not_shown, "transform names section_id, not in `columns`"),
         (_scalar_of_two, "exactly one column"),
     ],
 )
@@ -143,6 +160,35 @@ def test_bodies_are_read_in_one_statement() -> None:
     assert '("t1"."amount" * 100)::int8 AS "amount_cents"' in text
     assert 'FROM "public"."shops" "t2" WHERE "t2"."id" = "t1"."shop_id"' in text
     assert 'coalesce(json_agg("t2"."body" ORDER BY "t2"."id"), \'[]\'::json)' in text
+
+
+def folding_document() -> dict[str, Any]:
+    document = wares_document()
+    document["nodes"]["transform"] = {"fold": {"name": "name_folded"}}
+    document["mapping"]["name_folded"] = {"type": "text"}
+    return document
+
+
+def test_a_folded_column_is_shown_a_second_time() -> None:
+    root = tree(folding_document()).root
+    assert root.fields[-2:] == (Field("name", "name"), Field("name", "name_folded", fold=True))
+    assert f'\'{MARK}\' || "t0"."name" AS "name_folded"' in sql.read_bodies(tree(folding_document())).as_string()
+    assert (tree(folding_document()).folds, tree(wares_document()).folds) == (True, False)
+
+
+def test_only_marked_texts_are_folded_and_nothing_else_is_touched() -> None:
+    body = (
+        f'{{"a":"Café","b":"{MARK}Stra\\u00dfe \\"\\\\ Café","n":1.000000000000000000001,"l":["{MARK}É"],"c":"fold:É"}}'
+    )
+    assert folded(body) == '{"a":"Café","b":"strasse \\"\\\\ cafe","n":1.000000000000000000001,"l":["e"],"c":"fold:É"}'
+
+
+def test_another_mapping_setting_or_fold_is_another_form() -> None:
+    other_mapping, other_settings = wares_document(), wares_document()
+    other_mapping["mapping"]["name"] = {"type": "keyword"}
+    other_settings["settings"] = {"analysis": {"analyzer": {"plain": {"type": "simple"}}}}
+    forms = [wares_document(), other_mapping, other_settings, folding_document()]
+    assert len({tree(document).written for document in forms}) == 4
 
 
 def test_roots_are_found_by_walking_up() -> None:

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from services.search.query import IN_STOCK, build
+from services.search.facets import ABOVE, IN_STOCK, counted_categories
+from services.search.query import page
 from services.search.schemas import (
     MAX_PAGE,
     PriceCount,
@@ -14,6 +15,7 @@ from services.search.schemas import (
     decimal_string,
     to_cents,
 )
+from services.search.wanted import wanted
 
 
 def asked(**parameters: Any) -> SearchQuery:
@@ -31,9 +33,9 @@ def test_empty_parameters_are_absent() -> None:
         ({"page": "0"}, "greater than or equal to 1"),
         ({"page": str(MAX_PAGE + 1)}, f"at most {MAX_PAGE}; narrow the search"),
         ({"page": "two"}, "valid integer"),
-        ({"min_price": "-1"}, "greater than or equal to 0"),
-        ({"min_price": "1.234"}, "2 decimal places"),
-        ({"max_price": "NaN"}, "finite"),
+        ({"min_price": "-1"}, "not negative, at most two places"),
+        ({"min_price": "1.234"}, "not negative, at most two places"),
+        ({"max_price": "NaN"}, "not negative, at most two places"),
         ({"min_price": "5", "max_price": "2"}, "min_price is above max_price"),
         ({"category": "Not A Slug"}, "pattern"),
         ({"sort": "cheapest"}, "price_asc"),
@@ -48,30 +50,57 @@ def test_bad_parameters_are_refused(parameters: dict[str, str], says: str) -> No
         asked(**parameters)
 
 
+def request(**parameters: Any) -> dict[str, Any]:
+    query = asked(**parameters)
+    return page(wanted(query), query.page)
+
+
 def test_every_word_must_be_found_with_tolerance() -> None:
-    request = build(asked(q="sharp knfe"))
-    [text] = request["query"]["bool"]["must"]
-    words, sku = text["bool"]["should"]
-    assert [word["multi_match"]["query"] for word in words["bool"]["must"]] == ["sharp", "knfe"]
-    assert all(word["multi_match"]["fuzziness"] == "AUTO" for word in words["bool"]["must"])
-    assert all(word["multi_match"]["prefix_length"] == 1 for word in words["bool"]["must"])
-    assert sku["term"]["sku"]["value"] == "sharp knfe"
-    assert "highlight" in request
+    [text] = request(q="Sharp Knïfe")["query"]["bool"]["must"]
+    found, sku = text["bool"]["should"]
+    ways = [word["dis_max"]["queries"] for word in found["bool"]["must"]]
+    assert [[way["multi_match"]["query"] for way in word] for word in ways] == [
+        ["sharp", "sharpknife", "sharp"],
+        ["knife", "sharpknife", "knife"],
+    ]
+    near = [word[-1]["multi_match"] for word in ways]
+    assert all((way["fuzziness"], way["prefix_length"]) == ("AUTO", 1) for way in near)
+    assert sku["term"]["sku"]["value"] == "sharp knife"
+
+
+def test_a_number_is_not_forgiven() -> None:
+    [text] = request(q="monitor 27")["query"]["bool"]["must"]
+    number = text["bool"]["should"][0]["bool"]["must"][1]["dis_max"]["queries"]
+    assert [set(way["multi_match"]) & {"fuzziness"} for way in number] == [set()]
 
 
 def test_no_words_find_everything_that_is_for_sale() -> None:
-    request = build(asked(q="   "))
-    assert request["query"]["bool"] == {"must": [{"match_all": {}}], "filter": [{"term": {"status": "active"}}]}
-    assert "highlight" not in request
+    body = request(q="   ")
+    assert body["query"]["bool"] == {"must": [{"match_all": {}}], "filter": [{"term": {"status": "active"}}]}
+    assert "highlight" not in body
+
+
+def test_words_about_the_price_become_filters_of_the_price_facet() -> None:
+    body = request(q="lamp under 50")
+    price = {"range": {"price.amount_cents": {"lte": 4999}}}
+    assert body["post_filter"]["bool"]["filter"] == [price]
+    assert body["aggs"]["price"]["filter"]["bool"]["filter"] == []
+    assert body["aggs"]["brand"]["filter"]["bool"]["filter"] == [price]
+
+
+def test_a_parameter_goes_before_the_words() -> None:
+    want = wanted(asked(q="cheapest lamp under 50", max_price="80", sort="newest"))
+    assert (want.words, want.max_cents, want.sort) == (["lamp"], 8000, "newest")
+    assert want.interpreted.understood == ["under 50", "cheapest"]
 
 
 def test_a_facet_ignores_its_own_filter_only() -> None:
-    request = build(asked(category="knives", brand="Acme", min_price="1.50", max_price="20", in_stock="true"))
-    category = {"term": {"category.slug": "knives"}}
+    body = request(category="knives", brand="Acme", min_price="1.50", max_price="20", in_stock="true")
+    category = {"term": {"category.within": "knives"}}
     brand = {"term": {"brand.keyword": "Acme"}}
     price = {"range": {"price.amount_cents": {"gte": 150, "lte": 2000}}}
-    assert request["post_filter"]["bool"]["filter"] == [category, brand, price, IN_STOCK]
-    counted_under = {name: facet["filter"]["bool"]["filter"] for name, facet in request["aggs"].items()}
+    assert body["post_filter"]["bool"]["filter"] == [category, brand, price, IN_STOCK]
+    counted_under = {name: facet["filter"]["bool"]["filter"] for name, facet in body["aggs"].items()}
     assert counted_under == {
         "category": [brand, price, IN_STOCK],
         "brand": [category, price, IN_STOCK],
@@ -80,17 +109,23 @@ def test_a_facet_ignores_its_own_filter_only() -> None:
     }
 
 
+def test_a_category_counts_at_every_level() -> None:
+    def bucket(slug: str, count: int) -> dict[str, Any]:
+        return {"key": slug, "doc_count": count, "name": {"buckets": [{"key": slug.title()}]}}
+
+    answer: dict[str, Any] = {level: {"buckets": []} for level in ABOVE}
+    answer["category"]["buckets"] = [bucket("knives", 2), bucket("kitchen", 1)]
+    answer["category.parent"]["buckets"] = [bucket("kitchen", 2)]
+    assert counted_categories(answer) == [("Kitchen", "kitchen", 3), ("Knives", "knives", 2)]
+
+
 def test_pages_follow_each_other() -> None:
-    assert [(r["from"], r["size"]) for r in (build(asked(page=n)) for n in (1, 2, 100))] == [
-        (0, 20),
-        (20, 20),
-        (1980, 20),
-    ]
+    assert [(r["from"], r["size"]) for r in (request(page=n) for n in (1, 2, 100))] == [(0, 20), (20, 20), (1980, 20)]
 
 
 @pytest.mark.parametrize("sort", ["relevance", "price_asc", "price_desc", "newest"])
 def test_every_order_is_total(sort: str) -> None:
-    assert build(asked(sort=sort))["sort"][-1] == {"id": "asc"}
+    assert request(sort=sort)["sort"][-1] == {"id": "asc"}
 
 
 @pytest.mark.parametrize(("cents", "text"), [(0, "0.00"), (5, "0.05"), (1990, "19.90"), (99999999, "999999.99")])

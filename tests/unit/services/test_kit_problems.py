@@ -9,10 +9,11 @@ import httpx
 import psycopg
 import pytest
 from fastapi import APIRouter, FastAPI
+from pydantic import model_validator
 
 from services.kit.http import Check, application
 from services.kit.problem import Conflict, NotFound
-from services.kit.schema import Input, Quantity
+from services.kit.schema import Input, Quantity, broken
 
 router = APIRouter()
 
@@ -32,9 +33,30 @@ ERRORS: dict[str, Exception] = {
 }
 
 
+class Range(Input):
+    first: int
+    last: int
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Range":
+        if self.first > self.last:
+            raise broken("first is after last")
+        return self
+
+
+@router.post("/ranges")
+async def take_range(body: Range) -> Range:
+    return body
+
+
 @router.post("/things")
 async def take(body: Body) -> Body:
     return body
+
+
+@router.get("/things")
+async def show() -> None:
+    pass
 
 
 @router.get("/errors/{name}")
@@ -128,7 +150,9 @@ def test_a_large_body_is_refused_with_or_without_its_length() -> None:
 
 @pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nowhere", 404), ("DELETE", "/things", 405)])
 def test_the_frameworks_own_refusals_are_problems_too(method: str, path: str, status: int) -> None:
-    assert problem(call(method, path))["status"] == status
+    response = call(method, path)
+    assert problem(response)["status"] == status
+    assert response.headers.get("allow") == ("GET, POST" if status == 405 else None)
 
 
 @pytest.mark.parametrize(("given", "kept"), [("abc-1", True), ("bad id\n", False), ("x" * 65, False)])
@@ -142,3 +166,11 @@ def test_readiness_names_what_does_not_answer() -> None:
     assert response.status_code == 503
     assert response.json() == {"status": "failed", "checks": {"database": "failed: OperationalError"}}
     assert call("GET", "/livez").json() == {"status": "ok"}
+
+
+def test_a_rule_between_members_has_a_kind_of_its_own() -> None:
+    document = problem(call("POST", "/ranges", json={"first": 2, "last": 1}))
+    assert (document["type"], document["status"]) == ("urn:millrace:problem:rule-broken", 422)
+    assert document["errors"] == [{"field": "body", "message": "first is after last"}]
+    document = problem(call("POST", "/ranges", json={"first": "x", "last": 1}))
+    assert document["type"] == "urn:millrace:problem:invalid-request"

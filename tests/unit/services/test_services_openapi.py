@@ -6,7 +6,7 @@ import pytest
 
 from services.kit.openapi import SERVICES, document
 
-OURS = ["orders", "payments", "products", "users"]
+OURS = ["analytics", "orders", "payments", "products", "sessions", "users"]
 
 
 @pytest.mark.parametrize("name", OURS)

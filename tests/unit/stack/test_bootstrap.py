@@ -1,5 +1,6 @@
 """Set-up: done once, refused with a name where it cannot go on, and never outside its folder."""
 
+import re
 import zipfile
 from pathlib import Path
 
@@ -51,8 +52,22 @@ def test_an_ordinary_user_without_sudo_is_told_what_to_install(monkeypatch: pyte
         bootstrap.system_packages()
 
 
-def test_the_lock_pins_uv_with_hashes_and_names_no_address() -> None:
-    text = bootstrap.LOCK.read_text()
-    assert "\nuv==" in text
-    assert "://" not in text
+def test_superset_takes_another_python_where_ours_is_too_new(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert bootstrap.superset_python()
+    monkeypatch.setattr(bootstrap, "SUPERSET_PYTHONS", ((3, 1), (3, 2)))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(
+        bootstrap.SetUpError, match=r"^Superset runs on Python 3\.1 or 3\.2, this is 3\.\d+: put one of them"
+    ):
+        bootstrap.superset_python()
+    (tmp_path / "python3.2").touch(0o755)
+    assert bootstrap.superset_python() == str(tmp_path / "python3.2")
+
+
+def test_the_locks_pin_with_hashes_and_name_no_address() -> None:
+    assert "\nuv==" in bootstrap.LOCK.read_text()
+    for lock in (bootstrap.LOCK, bootstrap.SUPERSET_LOCK):
+        text = lock.read_text()
+        assert "://" not in text
+        assert len(re.findall(r"(?m)^\S+==\S+", text)) == len(re.findall(r"(?m)^\S+==.* \\\n    --hash", text))
     assert "resolved" not in (bootstrap.ROOT / "package-lock.json").read_text()

@@ -30,7 +30,8 @@ def test_every_address_follows_from_the_port_base() -> None:
 
 def test_the_document_has_the_promised_shape() -> None:
     made = document(VARIABLES)
-    assert list(made) == ["postgres", "clickhouse", "elasticsearch", "kafka", "connect", "redis", "services", "dagster"]
+    servers = ["postgres", "clickhouse", "elasticsearch", "kafka", "connect", "redis", "mail", "services", "dagster"]
+    assert list(made) == [*servers, "superset", "status_page"]
     assert {"users", "products", "orders", "payments", "admin", "replica"} <= set(made["postgres"])
     assert set(made["clickhouse"]) == {"http", "native_port", "user", "password"}
     assert made["clickhouse"]["user"] == "reader"

@@ -27,6 +27,16 @@ NODES = named(
 )
 
 
+def test_an_addition_is_started_when_it_is_asked_for_and_only_then() -> None:
+    pages = Process(name="pages", command=("true",), health=lambda: None, needs=("shop",), addition="dashboards")
+    nodes = {**NODES, "pages": pages}
+    assert graph.wanted(nodes, [], []) == ["database", "shop", "cache"]
+    assert graph.wanted(nodes, [], ["dashboards"]) == ["database", "shop", "cache", "pages"]
+    assert graph.wanted(nodes, ["cache"], ["dashboards"]) == ["cache", "pages"]
+    assert set(graph.select(nodes, graph.wanted(nodes, ["cache"], ["dashboards"]))) == nodes.keys()
+    assert graph.wanted(nodes, ["pages"], []) == ["pages"]
+
+
 def test_a_process_brings_what_it_needs_and_the_jobs_of_that() -> None:
     assert list(graph.select(NODES, ["shop"])) == ["database", "roles", "tables", "shop"]
     assert list(graph.select(NODES, ["database"])) == ["database", "roles"]
