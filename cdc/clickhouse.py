@@ -51,7 +51,11 @@ def connect(url: str, password: str, user: str = "cdc", *, settings: dict[str, A
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's text, at most 500 characters."""
+    """The first line of what an error says, at most 500 characters: of a connection that failed its innermost cause, as the driver's own
+    text is the request's address with a hundred settings."""
+    if isinstance(error, OperationalError):
+        while (cause := error.__cause__ or error.__context__) is not None:
+            error = cause
     return (str(error).splitlines() or [type(error).__name__])[0][:500]
 
 

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from typing import NoReturn
 
 import psycopg
+from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from cdc.clickhouse import first_line
 from cdc.errors import CdcError, ConfigurationError
 
 
@@ -34,7 +36,7 @@ def run(name: str, work: Callable[[Callable[[Callable[[], None]], None]], None])
         work: called with a function that registers what SIGTERM and SIGINT should call.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    for noisy in ("httpx", "elastic_transport", "clickhouse_connect"):
+    for noisy in ("httpx", "elastic_transport", "clickhouse_connect", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.ERROR)  # what they warn of, some with a traceback, we say in a line
 
     def on_stop(stop: Callable[[], None]) -> None:
@@ -45,6 +47,8 @@ def run(name: str, work: Callable[[Callable[[Callable[[], None]], None]], None])
         work(on_stop)
     except psycopg.OperationalError as error:
         _fail(name, f"a database went away: {' '.join(str(error).split())}")
+    except ClickHouseError as error:
+        _fail(name, f"ClickHouse went away or refuses: {first_line(error)}")
     except CdcError as error:
         _fail(name, f"{type(error).__name__}: {error}")
 

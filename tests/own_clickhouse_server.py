@@ -1,7 +1,10 @@
 """A ClickHouse server of a test's own, as the stack would start it, to be killed and started again."""
 
 import subprocess
+import threading
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from stack.environment import contract
@@ -27,6 +30,7 @@ class OwnClickHouseServer:
         assert isinstance(server, Process) and isinstance(databases, Job)
         self._server, self.make_databases = server, databases.run
         self._process: subprocess.Popen[bytes] | None = None
+        self._wanted = False
         server.prepare()
 
     @property
@@ -43,16 +47,37 @@ class OwnClickHouseServer:
     def start(self, *within: str) -> None:
         """Start it, where given by another command, and return when it answers."""
         self._process = subprocess.Popen((*within, *self._server.command), cwd=ROOT)
+        self._wanted = True
         eventually(self._answers, f"the test's own ClickHouse at {self.url} answers")
 
     def kill(self) -> None:
         """End it as a crash does."""
         assert self._process is not None
+        self._wanted = False
         self._process.kill()
         self._process.wait()
 
+    @contextmanager
+    def supervised(self) -> Iterator[None]:
+        """Within, it is started again when it ends by itself, as the stack's supervisor would."""
+        over = threading.Event()
+
+        def watch() -> None:
+            while not over.wait(0.2):
+                if self._wanted and self._process is not None and self._process.poll() is not None:
+                    self._process = subprocess.Popen(self._server.command, cwd=ROOT)
+
+        watching = threading.Thread(target=watch)
+        watching.start()
+        try:
+            yield
+        finally:
+            over.set()
+            watching.join()
+
     def stop(self) -> None:
         """End it in order, if it runs."""
+        self._wanted = False
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
             self._process.wait(60)

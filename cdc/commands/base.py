@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import psycopg
 import typer
 from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
 from rich.console import Console
 
 from cdc import clickhouse, source_file
@@ -38,6 +39,8 @@ def clear_errors(command: str = "cdc") -> Iterator[None]:
         reason = str(error)
     except psycopg.OperationalError as error:
         reason = f"a database went away: {' '.join(str(error).split())}"
+    except ClickHouseError as error:
+        reason = f"ClickHouse went away or refuses: {clickhouse.first_line(error)}"
     else:
         return
     typer.echo(f"millrace {command}: {reason}", err=True)

@@ -6,7 +6,9 @@ from abc import abstractmethod
 from collections.abc import Callable, Collection
 
 import psycopg
+from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from cdc.clickhouse import first_line
 from cdc.errors import CdcError
 
 log = logging.getLogger("millrace.keeper")
@@ -47,8 +49,8 @@ class Watch(threading.Thread):
         try:
             duty()
             self.problems.pop(name, None)
-        except (CdcError, psycopg.Error) as error:
-            reason = " ".join(str(error).split())
+        except (CdcError, psycopg.Error, ClickHouseError) as error:
+            reason = first_line(error) if isinstance(error, ClickHouseError) else " ".join(str(error).split())
             if self.problems.get(name) != reason:
                 log.warning("%s: %s", name, reason)
             self.problems[name] = reason

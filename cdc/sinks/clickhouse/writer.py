@@ -25,15 +25,8 @@ from cdc.catalog import Shape
 from cdc.clickhouse import first_line
 from cdc.errors import DataError, TransientError
 from cdc.sinks.clickhouse import history
+from cdc.sinks.clickhouse.passing import passes
 
-# Codes of ClickHouse that say "later", not "never": timeouts, overload, a full disk, shutdown, too many parts.
-_TRANSIENT_CODES = {159, 160, 202, 209, 210, 236, 241, 242, 243, 252, 319, 394, 439}
-# Codes of its own files (read, write, open, close, seek, truncate, fsync): a full disk or one without inodes, never a row.
-_FILE_CODES = {74, 75, 76, 77, 87, 88, 204}
-# The same told by a library of its own. The first place counts: further on a row may have put anything into the text.
-_LIBRARY_CODES = {1000, 1001}
-_LIBRARY_FAULT = re.compile(r"Code: 100[01], (?:type: [\w:]*?(\w+),|e\.code\(\) = (\d+),)")
-_NO_ROOM = {"28", "122"}  # no space left, quota used up
 KEEP_FREE = 256 << 20
 """Bytes that must be free for an insert: many times what all inserts at once can write, so that none meets the disk's end."""
 # An element that a tuple does not have: in the one code if it comes beside all of the others, in the other if in place of one.
@@ -134,7 +127,7 @@ def _send(
             reason = first_line(error)
             found = _CODE.search(reason)
             code = int(found[1]) if found else 0
-            if not _passing(code, reason):
+            if not passes(code, reason):
                 waiting.reason = None
                 raise RefusedRows(shape.topic, reason, code) from error
         waiting.reason = f"ClickHouse does not take changes of {shape.topic}: {reason}"
@@ -144,13 +137,6 @@ def _send(
         if waiting.stop.wait(pause):
             raise TransientError(waiting.reason)
         pause = min(pause * 2, _LONGEST_PAUSE)
-
-
-def _passing(code: int, reason: str) -> bool:
-    if code in _LIBRARY_CODES:
-        found = _LIBRARY_FAULT.search(reason)
-        return found is not None and (found[1] == "filesystem_error" or found[2] in _NO_ROOM)
-    return code in _TRANSIENT_CODES or code in _FILE_CODES
 
 
 def insert(

@@ -38,14 +38,16 @@ class Shard(OwnClickHouseServer):
 
 @contextmanager
 def two_shards(home: Path, port_base: int) -> Iterator[tuple[Shard, Shard]]:
-    """The cluster, fresh; gone afterwards."""
+    """The cluster, fresh; gone afterwards. Its servers are supervised: of the library build, one ends when the other is killed while
+    they speak (docs/limits.md)."""
     bases = [port_base, port_base + PORT_SPAN]
     native = [base + OFFSETS["clickhouse-native"] for base in bases]
     one, other = (Shard(home / str(number), base, native) for number, base in enumerate(bases))
     try:
         for shard in (one, other):
             shard.start()
-        yield one, other
+        with one.supervised(), other.supervised():
+            yield one, other
     finally:
         for shard in (one, other):
             shard.stop()

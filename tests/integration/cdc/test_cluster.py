@@ -9,9 +9,11 @@ from pathlib import Path
 import psycopg
 import pytest
 from clickhouse_connect.driver.client import Client
+from typer.testing import CliRunner
 
 from bench.source import ThrowAwaySource, throw_away_source
 from cdc import state as engine_state
+from cdc.commands import app
 from cdc.errors import ConfigurationError
 from cdc.repair import repair_tables
 from cdc.settings import settings
@@ -136,6 +138,20 @@ def test_a_shard_that_is_killed_under_writers_lacks_nothing_when_it_is_back(
         shard.start()
     [found] = verify_tables()
     assert (found.rows_source, found.equal, found.parked) == (8000, True, 0)
+
+
+def test_a_proof_while_a_server_of_the_cluster_is_away_ends_in_one_line(
+    capture: Capture, spread: tuple[Shard, Shard]
+) -> None:
+    capture("away", TABLE, "INSERT INTO t SELECT n, 'p', 'v', n FROM generate_series(1, 100) n")
+    assert equal()
+    spread[1].kill()
+    proof = CliRunner().invoke(app, ["verify", "away.t"])
+    spread[1].start()
+    assert proof.exit_code == 2
+    [line] = proof.stderr.splitlines()
+    assert line.startswith("millrace cdc: ClickHouse went away or refuses: ") and "All connection tries failed" in line
+    assert equal()
 
 
 def test_columns_and_tables_that_change_are_followed_on_every_server(
