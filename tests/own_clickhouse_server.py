@@ -31,6 +31,7 @@ class OwnClickHouseServer:
         self._server, self.make_databases = server, databases.run
         self._process: subprocess.Popen[bytes] | None = None
         self._wanted = False
+        self._said = self.folder / "logs" / "error.log"
         server.prepare()
 
     @property
@@ -46,7 +47,7 @@ class OwnClickHouseServer:
 
     def start(self, *within: str) -> None:
         """Start it, where given by another command, and return when it answers."""
-        self._process = subprocess.Popen((*within, *self._server.command), cwd=ROOT)
+        self._launch(*within)
         self._wanted = True
         eventually(self._answers, f"the test's own ClickHouse at {self.url} answers")
 
@@ -65,7 +66,7 @@ class OwnClickHouseServer:
         def watch() -> None:
             while not over.wait(0.2):
                 if self._wanted and self._process is not None and self._process.poll() is not None:
-                    self._process = subprocess.Popen(self._server.command, cwd=ROOT)
+                    self._launch()
 
         watching = threading.Thread(target=watch)
         watching.start()
@@ -82,8 +83,24 @@ class OwnClickHouseServer:
             self._process.terminate()
             self._process.wait(60)
 
+    def is_well(self) -> bool:
+        """Whether it runs, answers, and is not about to end: the library build goes on answering for seconds while it writes down why."""
+        running = self._process is not None and self._process.poll() is None
+        return (
+            running
+            and not (self._said.exists() and b"Terminate called" in self._said.read_bytes())
+            and self._is_healthy()
+        )
+
+    def _launch(self, *within: str) -> None:
+        self._said.unlink(missing_ok=True)
+        self._process = subprocess.Popen((*within, *self._server.command), cwd=ROOT)
+
     def _answers(self) -> bool:
         assert self._process is not None and self._process.poll() is None, "the test's own ClickHouse has ended"
+        return self._is_healthy()
+
+    def _is_healthy(self) -> bool:
         try:
             self._server.health()
         except Unhealthy:

@@ -13,7 +13,11 @@
 
     A feed is {changes: model of (key, _batch) with every version and tombstone, key: its column,
                held: the column of the mart that remembers that key}.
-    `time` is the column whose month is the mart's partition. -#}
+    `time` is the column whose month is the mart's partition.
+
+    A run reads little of what did not change. Each feed is looked up alone, as a condition of several with OR can be pushed into no
+    table, and not at all where none of its keys changed; batches have an index in the raw tables, held keys one in the marts
+    (`held_keys`); a mart of tables that are joined by one key names the touched keys beside the months (`of_touched_partitions`). -#}
 
 {% macro create_own_tables() -%}
     {% if execute and flags.WHICH != 'compile' %}
@@ -45,13 +49,24 @@
     (select argMax(batch, at) from {{ target.schema }}.mart_watermarks where mart = '{{ mart }}')
 {%- endmacro %}
 
-{% macro is_changed(feeds, batch_from, batch_below=none) -%}
+{% macro changed_keys(feed, batch_from, batch_below=none) -%}
+    select {{ feed.key }} from {{ ref(feed.changes) }}
+    where _batch >= {{ batch_from }}{% if batch_below is not none %} and _batch < {{ batch_below }}{% endif %}
+{%- endmacro %}
+
+{% macro is_changed(feeds, batch_from) -%}
     {%- for feed in feeds %}
-    {{ 'or ' if not loop.first }}ifNull({{ feed.held }} in (
-        select {{ feed.key }} from {{ ref(feed.changes) }}
-        where _batch >= {{ batch_from }}{% if batch_below is not none %} and _batch < {{ batch_below }}{% endif %}
-    ), false)
+    {{ 'or ' if not loop.first }}ifNull({{ feed.held }} in ({{ changed_keys(feed, batch_from) }}), false)
     {%- endfor %}
+{%- endmacro %}
+
+{#- The indexes of a mart by the keys that it holds of its feeds. -#}
+{% macro held_keys(feeds) -%}
+    {%- set indexes = [] -%}
+    {%- for held in feeds | map(attribute='held') | unique -%}
+        {%- do indexes.append({'name': 'held_' ~ held, 'definition': held ~ ' type minmax granularity 1'}) -%}
+    {%- endfor -%}
+    {{ return(indexes) }}
 {%- endmacro %}
 
 {% macro open_window(rows, feeds, time) -%}
@@ -65,9 +80,11 @@
         {% if is_incremental() -%}
         (
             select groupUniqArray(partition) from (
-                select toYYYYMM({{ time }}) as partition from {{ this }} where {{ is_changed(feeds, 'lower', 'readable') }}
-                union distinct
-                select toYYYYMM({{ time }}) as partition from {{ ref(rows) }} where {{ is_changed(feeds, 'lower', 'readable') }}
+                {%- for feed in feeds %}{% set outer = loop %}{% for model in [this, ref(rows)] %}
+                {{ 'union distinct ' if not (outer.first and loop.first) }}select toYYYYMM({{ time }}) as partition from {{ model }}
+                where (select count() > 0 from ({{ changed_keys(feed, 'lower', 'readable') }}))
+                    and {{ feed.held }} in ({{ changed_keys(feed, 'lower', 'readable') }})
+                {%- endfor %}{% endfor %}
             )
         )
         {%- else -%}
@@ -78,10 +95,15 @@
 {%- endmacro %}
 
 {% macro in_touched_partitions(time) -%}
-    toYYYYMM({{ time }}) in (
-        select arrayJoin(partitions) from {{ target.schema }}.mart_windows
-        where mart = '{{ this.identifier }}' and run_id = '{{ invocation_id }}'
-    )
+    {%- set own = target.schema ~ ".mart_windows where mart = '" ~ this.identifier ~ "' and run_id = '" ~ invocation_id ~ "'" -%}
+    (select notEmpty(groupArrayArray(partitions)) from {{ own }})
+    and toYYYYMM({{ time }}) in (select arrayJoin(partitions) from {{ own }})
+{%- endmacro %}
+
+{#- The same, with the keys of those partitions: `dated` is the model that has the key and its time. -#}
+{% macro of_touched_partitions(time, key, dated) -%}
+    {{ in_touched_partitions(time) }}
+    and {{ key }} in (select {{ key }} from {{ ref(dated) }} where {{ in_touched_partitions(time) }})
 {%- endmacro %}
 
 {#- When this run read; the same instant on every row that it wrote. -#}

@@ -25,6 +25,9 @@ SERVICE_COLUMNS = {
 APPEND_ONLY_COLUMNS = {"_copied": "UInt8", "_row": "UInt128", "_transaction": "UInt64"}
 """Of an append-only table: whether a row was copied, which one it is, and the transaction that the stream names."""
 
+_BATCHES = "INDEX _batches _batch TYPE minmax GRANULARITY 1"
+"""So that who asks for what was written since, as every incremental mart does, reads what was written since."""
+
 STREAM_SETTINGS = {
     "max_threads": 1,  # several inserts run beside each other; one thread each is faster than splitting the text of one
     "input_format_parallel_parsing": 0,
@@ -79,7 +82,7 @@ def create_statement(shape: Shape) -> str:
     # a key itself is never NULL, but elements of an array in it may be
     nullable = ", allow_nullable_key = 1" if any(column.element for column in shape.key_columns) else ""
     return (
-        f"CREATE TABLE IF NOT EXISTS {qualified(shape)} (\n    {columns}\n)\n"
+        f"CREATE TABLE IF NOT EXISTS {qualified(shape)} (\n    {columns},\n    {_BATCHES}\n)\n"
         f"{engine_of(shape)}\n"
         f"SETTINGS non_replicated_deduplication_window = 1000{nullable}"
     )

@@ -95,6 +95,12 @@ def equal() -> bool:
     return all(found.equal for found in verify_tables())
 
 
+def start_again(shard: Shard, both: tuple[Shard, Shard]) -> None:
+    """Start a killed shard, and wait for the other too, which may have ended by the kill (docs/limits.md)."""
+    shard.start()
+    eventually(lambda: all(each.is_well() for each in both), "both shards are well")
+
+
 def test_rows_lie_in_the_shard_of_their_key_and_every_server_sees_all(
     capture: Capture, spread: tuple[Shard, Shard]
 ) -> None:
@@ -135,7 +141,7 @@ def test_a_shard_that_is_killed_under_writers_lacks_nothing_when_it_is_back(
         run(source, f"INSERT INTO t SELECT n, 'before {number}', 'v', n FROM generate_series(1, 2000) n")
         shard.kill()
         run(source, f"INSERT INTO t SELECT n, 'after {number}', 'v', n FROM generate_series(1, 2000) n")
-        shard.start()
+        start_again(shard, spread)
     [found] = verify_tables()
     assert (found.rows_source, found.equal, found.parked) == (8000, True, 0)
 
@@ -147,7 +153,7 @@ def test_a_proof_while_a_server_of_the_cluster_is_away_ends_in_one_line(
     assert equal()
     spread[1].kill()
     proof = CliRunner().invoke(app, ["verify", "away.t"])
-    spread[1].start()
+    start_again(spread[1], spread)
     assert proof.exit_code == 2
     [line] = proof.stderr.splitlines()
     assert line.startswith("millrace cdc: ClickHouse went away or refuses: ") and "All connection tries failed" in line

@@ -4,6 +4,7 @@
     on_schema_change='fail',
     partition_by='toYYYYMM(moved_at)',
     order_by='(product_id, moved_at, stock_movement_id)',
+    indexes=held_keys(inventory_movement_feeds()),
     pre_hook="{{ open_window('int_inventory_movements', inventory_movement_feeds(), 'moved_at') }}",
     post_hook=["{{ drop_emptied_partitions('moved_at') }}", "{{ close_window() }}"],
 ) }}

@@ -4,6 +4,7 @@
     on_schema_change='fail',
     partition_by='toYYYYMM(transferred_at)',
     order_by='(transferred_at, transfer_id, side)',
+    indexes=held_keys(ledger_entry_feeds()),
     pre_hook="{{ open_window('int_ledger_entries', ledger_entry_feeds(), 'transferred_at') }}",
     post_hook=["{{ drop_emptied_partitions('transferred_at') }}", "{{ close_window() }}"],
 ) }}

@@ -4,6 +4,7 @@
     on_schema_change='fail',
     partition_by='toYYYYMM(created_at)',
     order_by='(created_at, payment_id)',
+    indexes=held_keys(payment_feeds()),
     pre_hook="{{ open_window('int_payments', payment_feeds(), 'created_at') }}",
     post_hook=["{{ drop_emptied_partitions('created_at') }}", "{{ close_window() }}"],
 ) }}
