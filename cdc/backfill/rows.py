@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg import sql
 from psycopg.errors import error_from_result
-from psycopg.pq import ExecStatus
+from psycopg.pq import ConnStatus, ExecStatus
+from psycopg.pq.abc import PGresult
 
 
 class Piece(NamedTuple):
@@ -27,11 +28,11 @@ def read(source: psycopg.Connection[Any], copy: sql.Composed, most_bytes: int) -
     The session is of no further use when the caller stops before the end: close it.
 
     Raises:
-        psycopg.Error: what the server says.
+        psycopg.Error: what the server says; `psycopg.OperationalError` where the connection to it was lost.
     """
     started = source.pgconn.exec_(copy.as_bytes(source))
     if started.status != ExecStatus.COPY_OUT:
-        raise error_from_result(started)
+        raise _error(source, started)
     body, rows = bytearray(), 0
     while True:
         length, row = source.pgconn.get_copy_data(1)
@@ -49,8 +50,15 @@ def read(source: psycopg.Connection[Any], copy: sql.Composed, most_bytes: int) -
     failed = None
     while (result := source.pgconn.get_result()) is not None:
         if result.status != ExecStatus.COMMAND_OK:
-            failed = failed or error_from_result(result)
+            failed = failed or _error(source, result)
     if failed is not None:
         raise failed
     if rows:
         yield Piece(bytes(body), rows)
+
+
+def _error(source: psycopg.Connection[Any], result: PGresult) -> psycopg.Error:
+    """The driver tells kinds apart by SQLSTATE, which a lost connection has none of."""
+    error = error_from_result(result)
+    lost = error.sqlstate is None and source.pgconn.status == ConnStatus.BAD
+    return psycopg.OperationalError(str(error)) if lost else error

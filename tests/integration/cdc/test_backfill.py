@@ -1,12 +1,14 @@
 """The backfill: any table, behind its fence, beside the stream, and going on where it was killed."""
 
+import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,10 +17,11 @@ from typing import NamedTuple
 import psycopg
 import pytest
 from clickhouse_connect.driver.client import Client
+from psycopg import sql
 
 from bench.source import ThrowAwaySource
 from cdc import source_database
-from cdc.backfill import chunks
+from cdc.backfill import chunks, rows
 from cdc.backfill.jobs import VoidBackfillError, claimed
 from cdc.catalog import read_shapes
 from cdc.errors import PermanentError, TransientError
@@ -172,6 +175,20 @@ def test_a_copy_goes_on_after_its_connections_were_cut(make_source: MakeSource, 
     [copied] = copy_again(source, cut_them)
     assert (copied.rows, cut) == (50000, 2)
     assert verify_tables([source.name])[0].equal
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_connection_that_breaks_off_is_told_as_one_wherever_the_copy_is(make_source: MakeSource, begun: bool) -> None:
+    source = make_source(TABLE)
+    run(source, "INSERT INTO t SELECT n, repeat('v', 500) FROM generate_series(1, 20000) n")
+    with closing(psycopg.connect(source.dsn)) as connection:
+        pieces = rows.read(connection, sql.SQL("COPY {} TO STDOUT").format(sql.Identifier("t")), 1000)
+        if begun:
+            next(pieces)
+        with socket.socket(fileno=os.dup(connection.fileno())) as beneath:
+            beneath.shutdown(socket.SHUT_RDWR)  # as a server that is killed does it: no word comes before
+        with pytest.raises(psycopg.OperationalError):
+            list(pieces)
 
 
 def test_a_raised_epoch_voids_a_backfill_that_runs_and_one_that_waits(
