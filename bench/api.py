@@ -22,6 +22,7 @@ import psutil
 
 from bench import http_load
 from bench.report import Metric, at_least
+from bench.steps import step
 from services.kit.token_source import TokenSource
 from stack.settings import ROOT
 
@@ -50,9 +51,11 @@ def measure(seconds: float) -> list[Metric]:
             return done.answers / (server.cpu_seconds() - before), done.rate
 
         empty, first = list[tuple[float, float]](), list[tuple[float, float]]()
-        for _ in range(_ROUNDS):
+        for turn in range(_ROUNDS):
+            step(f"round {turn + 1} of {_ROUNDS}: the empty route, then hits in the process")
             empty.append(rates("/empty"))
             first.append(rates("/products/{}"))
+        step("Redis, the database, the replica")
         beside = {
             "empty route": _medians(empty),
             "L1 hits": _medians(first),

@@ -21,6 +21,7 @@ from clickhouse_connect.driver.client import Client
 from bench import orders
 from bench.report import Metric, at_least
 from bench.source import ThrowAwaySource, throw_away_source
+from bench.steps import step
 from cdc import clickhouse
 from cdc.backfill.chunks import AT_ONCE
 from cdc.backfill.copy import backfill
@@ -45,12 +46,14 @@ def measure(rows: int) -> list[Metric]:
     target = clickhouse.engine_client(config)
     with throw_away_source("bench", orders.TABLE) as source:
         with psycopg.connect(source.dsn, autocommit=True) as connection:
+            step(f"write {rows:,} rows")
             for statement in orders.rows(rows).split(";"):
                 connection.execute(statement.encode())
         source.capture()
         target.command(_PIPE)
         ours, pipe = [], []
-        for _ in range(TURNS):
+        for turn in range(TURNS):
+            step(f"turn {turn + 1} of {TURNS}: by the bare pipe, then by the backfill")
             pipe.append(rows / _timed(lambda: _pipe(source, target, rows)))
             ours.append(rows / _timed(lambda: _backfill(source, target, rows)))
     memory = psutil.Process().memory_info()

@@ -17,6 +17,7 @@ from elasticsearch import Elasticsearch, helpers
 
 from bench.report import Metric, at_least, at_most
 from bench.source import ThrowAwaySource, throw_away_source
+from bench.steps import step
 from cdc import documents, source_database
 from cdc import state as engine_state
 from cdc.documents import Tree, index
@@ -62,10 +63,14 @@ def measure(roots: int, changes: int) -> list[Metric]:
         index.connect(settings().elasticsearch_url) as client,
         psycopg.connect(source.dsn, autocommit=True) as database,
     ):
+        step(f"write {roots:,} roots with {_CHILDREN} children each")
         _fill(database, roots)
         source.capture()
+        step("first load")
         tree, load_seconds = _first_load(source)
+        step("the same bodies by raw _bulk")
         raw_seconds = _raw(client, tree)
+        step(f"change {changes:,} children in one transaction, until all are found")
         visible, touched = _changed(database, client, changes)
     return [
         at_least("first load", roots / load_seconds, "roots/s", roots / raw_seconds, 0.5),

@@ -15,6 +15,7 @@ from bench import orders, topics
 from bench.report import Metric, at_least, at_most
 from bench.sink_process import SinkProcess
 from bench.source import throw_away_source
+from bench.steps import step
 from cdc import clickhouse
 from cdc import state as engine_state
 from cdc.catalog import Shape
@@ -80,6 +81,7 @@ def measure(events: int) -> list[Metric]:
     config, sink = settings(), SinkProcess()
     target = clickhouse.engine_client(config)
     with throw_away_source("bench", orders.TABLE) as source:
+        step("fill the topic while the sink is held still")
         source.apply()
         topic = f"{source.name}.public.orders"
         with sink.frozen():
@@ -90,15 +92,18 @@ def measure(events: int) -> list[Metric]:
             messages, _ = topics.read_all(topic)
             topics.write_again(topic, messages, max(round(events / _CHANGES) - 1, 1))
             total = topics.size(topic)
+            step(f"read {total:,} events and do nothing with them")
             _, plain = topics.read_all(topic, keep=False, plain=True)
             _, reading = topics.read_all(topic, keep=False)
             messages.clear()
         target.command("SYSTEM STOP MERGES raw_bench.orders")  # else equal rows of the first inserts are forgotten
+        step("the sink drains the topic")
         used = -sink.cpu()
         with sink.watched():
             topics.wait_until_read(topic, _PATIENCE)
         used += sink.cpu()
         ours = total / (time.time() - _first_insert(target, "orders"))
+        step("ClickHouse's Kafka engine drains it, twice")
         same, less = (
             _engine(target, config.kafka_bootstrap, topic, total, each) for each in (_same_work(_shape(topic)), _LESS)
         )

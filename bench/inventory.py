@@ -24,6 +24,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.sql import SQL, Identifier
 
 from bench.report import Metric
+from bench.steps import step
 from services.invariants.rules import queries
 from services.kit.db import Primary
 from services.kit.ids import uuid7
@@ -149,13 +150,15 @@ def measure(attempts: int, pieces: int) -> list[Metric]:
     """Attempts on products of so many pieces, by the repository function, bare, and over HTTP."""
     with warehouse(os.environ["POSTGRES_ADMIN_DSN"]) as hall:
         ours, bare = [], []
-        for _ in range(TURNS):
+        for turn in range(TURNS):
+            step(f"turn {turn + 1} of {TURNS}: {attempts:,} attempts bare, then by the reservation")
             product, rate = asyncio.run(_by(hall, _bare, attempts, pieces))
             bare.append(rate)
             hall.connection.execute("DELETE FROM products WHERE id = %s", [product])  # it has no movements
             ours.append(asyncio.run(_by(hall, attempt, attempts, pieces))[1])
         if broken := hall.broken():
             raise RuntimeError(f"invariants are broken: {broken}")
+        step("over HTTP")
         over_http = _http(hall, max(attempts // 4, CLIENTS), max(pieces // 4, 1))
     rate, ceiling = statistics.median(ours), statistics.median(bare)
     return [

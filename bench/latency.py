@@ -16,6 +16,7 @@ import psycopg
 
 from bench.report import Metric, at_most
 from bench.source import throw_away_source
+from bench.steps import step
 from bench.watching import Watcher, percentiles
 from cdc import clickhouse
 from cdc.settings import settings
@@ -40,7 +41,9 @@ Seen = Callable[[list[str]], list[str]]
 
 def measure(seconds: int, rate: int) -> list[Metric]:
     """Commit ``rate`` rows a second for ``seconds`` and time each; once for each copy."""
+    step(f"{rate} commits/s for {seconds} s, looked for in ClickHouse")
     in_clickhouse, clickhouse_polls = _timed(_in_clickhouse, "", seconds, rate)
+    step(f"{rate} commits/s for {seconds} s, looked for in Elasticsearch")
     in_elasticsearch, _ = _timed(_in_elasticsearch, DOCUMENTS, seconds, rate)
     c50, c99 = percentiles(in_clickhouse)
     e50, e99 = percentiles(in_elasticsearch)

@@ -17,6 +17,7 @@ import psycopg
 
 from bench.mart_builds import MartBuilds, connect, until
 from bench.report import Metric, at_most
+from bench.steps import step
 
 DATABASE = "analytics_bench"
 ALL_WITHIN, CHANGED_WITHIN = 90.0, 25.0
@@ -29,11 +30,15 @@ def measure(changed: int) -> list[Metric]:
         RuntimeError: a build failed, or wrote other months than those of the changed orders.
     """
     with _builds() as builds:
+        step("write batches until none of now is read twice")
         builds.leave_the_overlap()
+        step("build every mart from nothing")
         everything, read = _timed(builds)
         loaded = builds.months_written()
+        step(f"change {changed:,} orders of three days")
         months, count = _change(changed)
         builds.wait_until_readable()
+        step("build again")
         after, read_after = _timed(builds)
         written = {month for month, at in builds.months_written().items() if loaded.get(month) != at}
         orders = builds.one(f"SELECT count() FROM {DATABASE}.fct_orders")

@@ -12,6 +12,7 @@ from bench import orders, topics
 from bench.report import Metric, at_most
 from bench.sink_process import SinkProcess
 from bench.source import ThrowAwaySource, throw_away_source
+from bench.steps import step
 
 _CHANGES = 150_000
 _BAR_MB = 512
@@ -48,6 +49,7 @@ def _peak(name: str, work: Callable[[ThrowAwaySource, SinkProcess], None]) -> fl
 
 
 def _transaction(source: ThrowAwaySource, sink: SinkProcess, rows: int) -> None:
+    step(f"one transaction of {rows:,} rows, through to ClickHouse")
     topic = f"{source.name}.public.orders"
     with sink.watched():
         with psycopg.connect(source.dsn, autocommit=True) as connection:
@@ -58,6 +60,7 @@ def _transaction(source: ThrowAwaySource, sink: SinkProcess, rows: int) -> None:
 
 def _backlog(source: ThrowAwaySource, sink: SinkProcess, events: int) -> None:
     topic = f"{source.name}.public.orders"
+    step(f"a backlog of about {events:,} events, while the sink is held still")
     with sink.frozen():
         with psycopg.connect(source.dsn, autocommit=True) as connection:
             connection.execute(orders.insert(_CHANGES).encode())
@@ -65,5 +68,6 @@ def _backlog(source: ThrowAwaySource, sink: SinkProcess, events: int) -> None:
         messages, _ = topics.read_all(topic)
         topics.write_again(topic, messages, max(round(events / _CHANGES) - 1, 1))
         messages.clear()
+    step("the sink drains it")
     with sink.watched():
         topics.wait_until_read(topic, events / _SLOWEST)

@@ -15,6 +15,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from bench.report import Metric, at_least
+from bench.steps import step
 
 _TABLES = """
 CREATE TABLE effects (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, note text);
@@ -31,6 +32,7 @@ def measure(transactions: int) -> list[Metric]:
     lots = {"alone": 0.0, "message": 0.0, "row": 0.0}
     written = dict.fromkeys(lots, 0)
     with _database() as connection:
+        step(f"{transactions:,} transactions of each kind, in lots that take turns")
         for _ in range(10):
             for kind in lots:
                 before, began = _position(connection), time.perf_counter()

@@ -16,6 +16,7 @@ import httpx
 import psycopg
 
 from bench.report import Metric
+from bench.steps import step
 from services.kit.token_source import TokenSource
 
 _SCHEMA = "dbos_bench"
@@ -26,8 +27,11 @@ def measure(sagas: int) -> list[Metric]:
     env = dict(os.environ)
     given = _prepare(env)
     try:
+        step(f"{sagas} orders by the steps alone")
         plain = _rate(_orchestrators(env, given, sagas, engine="none", names=("orders-0",)), sagas)
+        step("by one orchestrator")
         one = _rate(_orchestrators(env, given, sagas, engine="dbos", names=("orders-0",)), sagas)
+        step("by two orchestrators")
         two = _rate(_orchestrators(env, given, sagas, engine="dbos", names=("orders-0", "orders-1")), sagas)
     finally:
         with psycopg.connect(env["ORDERS_DSN"], autocommit=True) as connection:

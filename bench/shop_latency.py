@@ -13,6 +13,7 @@ from collections.abc import Iterable
 import httpx
 
 from bench.report import Metric, at_most
+from bench.steps import step
 from bench.watching import Watcher, percentiles
 from cdc import clickhouse
 from cdc.settings import settings
@@ -32,7 +33,9 @@ def measure(seconds: int) -> list[Metric]:
     auth = TokenSource(os.environ["SESSIONS_URL"], "demo", os.environ["DEMO_CLIENT_SECRET"])
     with httpx.Client(timeout=10, auth=auth) as http:
         product, user = _goods(http)
+        step(f"{_ORDERS_PER_SECOND} orders/s over HTTP for {seconds} s, looked for in ClickHouse")
         orders = _orders(http, product, user, seconds * _ORDERS_PER_SECOND)
+        step(f"{_CHANGES} changes of a product, looked for by the search")
         changes = _changes(http, product)
     p50, p99 = percentiles(orders)
     return [

@@ -14,6 +14,7 @@ from bench import orders, topics
 from bench.report import Metric, at_least, at_most
 from bench.sink_process import SinkProcess
 from bench.source import ThrowAwaySource, throw_away_source
+from bench.steps import step
 from cdc.connect.client import ConnectClient
 from cdc.settings import settings
 
@@ -26,7 +27,9 @@ _MEMORY_BAR_MB = 512
 def measure(changes: int) -> list[Metric]:
     """Stream a backlog of ``changes`` changes twice."""
     sink = SinkProcess()
+    step(f"{changes:,} changes by Debezium into Kafka, the sink held still")
     alone, _ = _turn(changes, sink, with_sink=False)
+    step("as many through to ClickHouse")
     with sink.watched():
         together, written = _turn(changes, sink, with_sink=True)
     return [

@@ -15,6 +15,7 @@ import psycopg
 from bench import orders
 from bench.report import Metric, at_most
 from bench.source import throw_away_source
+from bench.steps import step
 from cdc import clickhouse
 from cdc.repair import repair_tables
 from cdc.settings import settings
@@ -31,8 +32,10 @@ def measure(rows: int) -> list[Metric]:
     target = clickhouse.engine_client(config)
     with throw_away_source("bench", orders.TABLE) as source:
         with psycopg.connect(source.dsn, autocommit=True) as connection:
+            step(f"write {rows:,} rows")
             for statement in orders.rows(rows).split(";"):
                 connection.execute(statement.encode())
+        step("copy them")
         source.apply()
         reading = _read(source.dsn)
         with _load(source.dsn, rows // 2) as written:
@@ -41,11 +44,13 @@ def measure(rows: int) -> list[Metric]:
                 "INSERT INTO raw_bench.orders SELECT * REPLACE (total + 0.01 AS total, _version + 1 AS _version) "
                 f"FROM (SELECT * FROM raw_bench.orders FINAL WHERE id = {altered})"
             )
+            step(f"find one altered cell while {RATE} rows/s change")
             started = time.perf_counter()
             [proof] = verify_tables([source.name])
             found = time.perf_counter() - started
             if proof.differing_keys != ((altered,),):
                 raise RuntimeError(f"key {altered} was altered, and {proof.differing_keys} were found")
+            step("mend it")
             started = time.perf_counter()
             [mended] = repair_tables([source.name])
             repaired = time.perf_counter() - started
