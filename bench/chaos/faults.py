@@ -1,7 +1,7 @@
 """The faults: when which process is killed, stopped for a while, or cut off from its databases; all from the seed."""
 
 import random
-import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -59,14 +59,13 @@ class Faults:
         self._stack_dsn = stack_dsn
         self._pair, self._slot = pair, slot
         self._say = say
-        self._ended = threading.Event()
         self.kills: Counter[str] = Counter()
         self.others: Counter[str] = Counter()
 
     def run(self, faults: list[Fault], elapsed: Callable[[], float]) -> None:
         """Do each fault at its time; a process that is down just then is waited for."""
         for fault in faults:
-            self._ended.wait(max(fault.at - elapsed(), 0))
+            time.sleep(max(fault.at - elapsed(), 0))  # the schedule
             self._say(
                 f"{elapsed():6.1f} s  {fault.kind} {fault.process}" + (f" for {fault.seconds} s" * (fault.seconds > 0))
             )
@@ -82,9 +81,7 @@ class Faults:
                 self._break(fault)
 
     def _break(self, fault: Fault) -> None:
-        process = (
-            self._pair.process() if fault.process == SOURCE else find(self._settings, fault.process, self._ended.wait)
-        )
+        process = self._pair.process() if fault.process == SOURCE else find(self._settings, fault.process)
         if process is None:
             self._say(f"         {fault.process} did not come back")
         elif fault.kind == KILL:
@@ -97,8 +94,10 @@ class Faults:
     def _stop(self, process: psutil.Process, seconds: float) -> None:
         try:
             process.suspend()
-            self._ended.wait(seconds)
-            process.resume()
+            try:
+                time.sleep(seconds)  # the fault itself
+            finally:
+                process.resume()
         except psutil.NoSuchProcess:
             self._say(f"         {process.pid} ended while it was stopped")
 

@@ -2,7 +2,6 @@
 
 import signal
 import time
-from collections.abc import Callable
 
 import psutil
 
@@ -13,13 +12,13 @@ _WAIT_FOR_PROCESS = 45.0
 _POLL = 0.5
 
 
-def find(settings: Settings, name: str, wait: Callable[[float], object] = time.sleep) -> psutil.Process | None:
+def find(settings: Settings, name: str) -> psutil.Process | None:
     """The process of that name, waited for when it is just being restarted; None when it does not come back."""
     for _ in range(int(_WAIT_FOR_PROCESS / _POLL)):
         pid = next((process.pid for process in report(settings).processes if process.name == name), None)
         if pid is not None and psutil.pid_exists(pid):
             return psutil.Process(pid)
-        wait(_POLL)
+        time.sleep(_POLL)  # polls the supervisor
     return None
 
 

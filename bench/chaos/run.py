@@ -6,10 +6,9 @@ The source lives on a pair of servers of its own: its standby is promoted, which
 import math
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
-from threading import Thread
 from typing import Any
 
 import psycopg
@@ -77,18 +76,15 @@ def run(settings: Settings, admin_dsn: str, minutes: float, seed: int, say: Call
     with (
         postgres_pair(settings.home / "chaos-postgres", settings.port_base + _PAIR_PORTS) as pair,
         throw_away_source(name, TABLES, TREE.format(index=name), admin=pair.admin_dsn) as source,
+        _well_when_given_up(settings),
     ):
         source.apply()
         _arm(seconds)
         faults = Faults(settings, admin_dsn, pair, source.file.slot, say)
         load = Load(source.dsn, seed)
         began = time.monotonic()
-        breaker = Thread(
-            target=faults.run, args=(schedule(seed, seconds, PROCESSES), lambda: time.monotonic() - began), daemon=True
-        )
         with load.running():
-            breaker.start()
-            breaker.join()
+            faults.run(schedule(seed, seconds, PROCESSES), lambda: time.monotonic() - began)
             time.sleep(max(seconds - (time.monotonic() - began), 0))  # how long the load was asked to run
         say(f"{time.monotonic() - began:6.1f} s  the load has ended; waiting until all is well and written")
         wait_until_healthy(settings, _SETTLE)
@@ -118,6 +114,17 @@ def _short_of(changes: Counter[str], kills: Counter[str], others: Counter[str], 
         *(f"{kills.get(name, 0)} of {killed} kills: {name}" for name in PROCESSES if kills.get(name, 0) < killed),
         *([f"{promoted} of {killed} promotions"] if promoted < killed else []),
     )
+
+
+@contextmanager
+def _well_when_given_up(settings: Settings) -> Iterator[None]:
+    """A run that is given up leaves nothing armed; it goes on once the stack is well again, so that the source can be taken out."""
+    try:
+        yield
+    except BaseException:
+        wait_until_healthy(settings, _SETTLE)
+        _disarm()
+        raise
 
 
 def _arm(seconds: float) -> None:

@@ -9,6 +9,7 @@ command says that it needs the repository.
 
 import importlib
 import os
+import signal
 import sys
 
 import typer
@@ -87,6 +88,12 @@ def _refuse_without_stack(called: str | None) -> None:
         raise StackError("there is no stack yet: run `millrace up`")
 
 
+def _give_back(number: int, _: object) -> None:
+    """End as by Ctrl-C: what a bench or a chaos run has made of its own is taken away on the way out."""
+    signal.signal(number, signal.SIG_IGN)  # one is enough
+    sys.exit(128 + number)
+
+
 def main() -> None:
     """Entry point: a StackError becomes its message and exit status 2."""
     called = sys.argv[1] if len(sys.argv) > 1 else None
@@ -94,6 +101,8 @@ def main() -> None:
         _refuse_without_repository(called)
         _add_from_elsewhere(app, called)
         _refuse_without_stack(called)
+        if called in ON_A_STACK:
+            signal.signal(signal.SIGTERM, _give_back)
         app()
     except StackError as error:
         for line in str(error).splitlines():
