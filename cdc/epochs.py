@@ -61,7 +61,7 @@ def raise_epoch(
         failpoints.hit("epoch.begun")
         _change_line(file, config, state)
         plan = make_plan(file, config, state, kafka, target)
-        apply_plan(plan, config, state, kafka, target, say, lambda *_: None)
+        apply_plan(plan, config, state, kafka, target, say, lambda *_: None, leave_copies=True)
         engine_state.end_raise(state, file.source, why.reason)
         return epoch
 

@@ -30,6 +30,7 @@ from cdc.waiting import wait_until
 LET_GO = "stands still since"
 """How the comment of a raw table begins whose table is gone; the time follows."""
 _CONNECTOR_PATIENCE = 90.0
+_NOT_COPIED = "its rows are to be copied"
 
 
 def apply_plan(
@@ -40,8 +41,12 @@ def apply_plan(
     target: Client,
     say: Callable[[str], None],
     progress: Progress,
+    *,
+    leave_copies: bool = False,
 ) -> list[Copied]:
     """Make everything as the plan says, then copy what is not copied yet; returns what was copied.
+
+    ``leave_copies``: tables are left to the keeper to copy, beside what else it does.
 
     Raises:
         CdcError: the step that failed says what to do; steps before it stay done, and `apply` goes on from there.
@@ -49,12 +54,15 @@ def apply_plan(
     with engine_state.line_of(state, plan.file.source):
         if engine_state.applied_file(state, plan.file.source) not in (plan.before, plan.file):
             raise TransientError(f"source {plan.file.source}: another file was applied meanwhile; apply again")
-        known = _capture(plan, config, state, kafka, target, say)
+        known = _capture(plan, config, state, kafka, target, say, leave_copies=leave_copies)
         follow(plan.file.source, state, target)
         held = histories.turn(plan.file.source, (*plan.begin_history, *plan.end_history), state, target)
     histories.wait_for_writers(state, held)
     copied = []
-    if shapes := _to_copy(plan, state):
+    if leave_copies:
+        for shape in set(plan.copy).difference(plan.capture):
+            engine_state.ask_to_mend(state, shape, _NOT_COPIED)
+    elif shapes := _to_copy(plan, state):
         copied = backfill(plan.file, shapes, plan.epoch, config.millrace_state_dsn, target, progress)
     if plan.load:
         documents.backfill(plan.file, known, plan.load, config, lambda index, roots: progress(index, roots, 0))
@@ -75,6 +83,8 @@ def _capture(
     kafka: Kafka,
     target: Client,
     say: Callable[[str], None],
+    *,
+    leave_copies: bool,
 ) -> engine_state.SourceState:
     """Everything up to a running connector."""
     for line in plan.lines():
@@ -103,7 +113,10 @@ def _capture(
     if plan.failover_slot:
         _let_standbys_keep(plan, config)
     for shape in plan.capture:
-        engine_state.capture_table(state, shape, plan.file.targets)
+        with state.transaction():  # a table that is captured and asked for by nobody would stay empty
+            engine_state.capture_table(state, shape, plan.file.targets)
+            if leave_copies and shape in plan.copy:
+                engine_state.ask_to_mend(state, shape, _NOT_COPIED)
     watch_partitions(plan.file, state)  # from before the copy: what changes after it was begun has to be mended
     for shape in plan.release:
         engine_state.release_table(state, shape)

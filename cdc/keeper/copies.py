@@ -1,4 +1,4 @@
-"""What the keeper does to whole copies: makes those anew that wait for it, and mends those that were asked to be mended.
+"""What the keeper does to whole copies: copies new tables, makes copies anew, and mends those that were asked to be mended.
 
 It may take an hour, so each source has a thread of its own meanwhile: a source that does not answer, or a table of a billion rows,
 keeps no other from being followed.
@@ -53,4 +53,4 @@ class Copies(Watch):
         with engine_state.connect(self._config.millrace_state_dsn) as state:
             target = clickhouse.engine_client(self._config)
             self.attempt(f"reshaping of {source}", partial(reshape_asked, source, state, target))
-            self.attempt(f"mending of {source}", partial(mend_asked, source, state))
+            self.attempt(f"mending of {source}", partial(mend_asked, source, state, target))

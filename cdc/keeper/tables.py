@@ -10,6 +10,7 @@ source file hides columns of it: those it would show.
 import logging
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -107,7 +108,8 @@ class Tables:
             )
         plan = replace(plan, file=file, before=file, new_definition=False, unpublish=(), release=())
         log.warning("source %s has new tables: %s", file.source, _names(plan.capture))
-        apply_plan(plan, self._config, state, kafka, target, lambda line: log.info("%s", line), lambda *_: None)
+        say = partial(log.info, "%s")
+        apply_plan(plan, self._config, state, kafka, target, say, lambda *_: None, leave_copies=True)
 
     def _let_go(
         self,

@@ -1,5 +1,6 @@
 """Tables that come are captured by themselves; the copy of one that goes stays, and says since when and why it stands still."""
 
+import psycopg
 import pytest
 from clickhouse_connect.driver.client import Client
 
@@ -34,6 +35,21 @@ def test_a_new_table_is_captured_and_copied_by_itself(make_source: MakeSource) -
     [proof] = verify_tables([source.name], ["u"])
     assert (proof.equal, proof.rows_target) == (True, 101)
     assert source.apply() == []
+
+
+def test_a_copy_that_takes_long_keeps_no_other_source_waiting(make_source: MakeSource) -> None:
+    slow, other = make_source(TABLE), make_source(TABLE)
+    slow.apply()
+    other.apply()
+    with psycopg.connect(slow.dsn) as holding:
+        holding.execute("SELECT pg_current_xact_id()")  # the fence of a copy waits for it
+        run(slow, "CREATE TABLE u (id int PRIMARY KEY)", "INSERT INTO u SELECT generate_series(1, 100)")
+        eventually(lambda: "u" in captured(slow), "the new table is captured")
+        run(other, "CREATE TABLE u (id int PRIMARY KEY)")
+        eventually(lambda: "u" in captured(other), "that of the other source is captured")
+        assert not captured(slow)["u"].backfilled
+    eventually(lambda: followed(slow, table="u") and followed(other, table="u"), "both are copied")
+    assert all(proof.equal for proof in verify_tables([slow.name, other.name]))
 
 
 @pytest.mark.parametrize("change", ["ALTER TABLE t RENAME TO u", "CREATE SCHEMA aside; ALTER TABLE t SET SCHEMA aside"])
