@@ -5,9 +5,10 @@ Used by the sink's flushes and by the replay of dead letters; both give rows and
 
 import logging
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import psycopg
 from clickhouse_connect.driver.client import Client
@@ -31,6 +32,8 @@ _AT_ONCE = 3  # where rows are refused many small inserts are made, which are mo
 
 
 _NO_SUCH_COLUMN = 16
+
+Answer = TypeVar("Answer")
 
 
 class ShapeMoved(DataError):
@@ -153,15 +156,13 @@ class TableWriter:
         with self._reading:
             for name, some in by_source.items():
                 try:
-                    moved = altered(self._source(name), some)
+                    moved = self._asked(name, partial(altered, shapes=some))
                 except (TransientError, psycopg.OperationalError) as error:
                     log.warning(
                         "source %s cannot be asked whether its tables were altered: %s",
                         name,
                         " ".join(str(error).split()),
                     )
-                    if connection := self._sources.pop(name, None):
-                        connection.close()
                     continue
                 if moved:
                     raise ShapeMoved(moved[0])
@@ -169,9 +170,8 @@ class TableWriter:
     def _read(self, shape: Shape, key: InsertKey, rows: Sequence[Row]) -> list[ReadRow]:
         with self._reading:
             try:
-                return read_again(self._source(shape.source), shape, key, rows)
+                return self._asked(shape.source, lambda source: read_again(source, shape, key, rows))
             except psycopg.OperationalError as error:
-                self._sources.pop(shape.source).close()
                 raise TransientError(
                     f"source {shape.source} went away while a row was read again: {' '.join(str(error).split())}"
                 ) from error
@@ -179,6 +179,18 @@ class TableWriter:
                 return []  # a table that is gone has no rows, nor will more come of it
             except psycopg.ProgrammingError as error:  # a column is called otherwise now
                 raise UnknownColumn(shape, " ".join(str(error).split())) from error
+
+    def _asked(self, name: str, question: Callable[[psycopg.Connection[Any]], Answer]) -> Answer:
+        """What a source answers; on a new session where the one that was kept has ended, which says nothing of the source."""
+        while True:
+            kept = name in self._sources
+            try:
+                return question(self._source(name))
+            except psycopg.OperationalError:
+                if connection := self._sources.pop(name, None):
+                    connection.close()
+                if not kept:
+                    raise
 
     def _source(self, name: str) -> psycopg.Connection[Any]:
         if name not in self._sources:

@@ -166,6 +166,33 @@ def test_readers_never_see_a_value_under_another_columns_name(
     assert seen <= {((1, 0),), ((0, 1),)}
 
 
+def test_a_sink_whose_session_has_ended_asks_on_a_new_one_whether_a_table_was_altered(
+    make_source: MakeSource, target: Client, stack: Stack
+) -> None:
+    source = make_source(WIDE)
+    run(source, "INSERT INTO t SELECT i, i, -i FROM generate_series(1, 500) i")
+    source.apply()
+    run(source, "UPDATE t SET n = 1 WHERE id = 1")
+    assert verify_tables([source.name])[0].equal  # the sink has written, and keeps the session that it asked on
+    swap = CHANGES["two columns that take each other's name"][0]
+    kinds = f"SELECT uniqExact(v > 0) FROM raw_{source.name}.t FINAL"
+    with stack.frozen("cdc-keeper"), psycopg.connect(source.dsn, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND application_name = 'millrace'"
+        )
+        connection.execute(f"BEGIN; {swap}; COMMIT".encode())
+        connection.execute("UPDATE t SET n = 2 WHERE id <= 100")
+        found: set[int] = set()
+
+        def judged() -> bool:
+            found.add(int(target.query(kinds).result_rows[0][0]))
+            return captured(source)["t"].reshaping or len(found) > 1
+
+        eventually(judged, "the sink has read the changes")
+        assert found == {1}, "some rows have their values under another column's name"
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("process", ["cdc-keeper", "clickhouse-sink"])
 def test_changes_made_while_a_process_is_dead_are_followed(make_source: MakeSource, stack: Stack, process: str) -> None:
