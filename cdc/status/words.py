@@ -9,9 +9,9 @@ def state_of(table: TableStatus) -> str:
         return "not followed"
     if table.copying:
         return f"copying, {table.copying[0]} of {table.copying[1]} ranges"
-    if table.mend:
-        return "being mended"
-    return "followed" if table.backfilled else "waits for its backfill"
+    if not table.backfilled:
+        return "waits for its backfill"
+    return "being mended" if table.mend else "followed"
 
 
 def size_in_words(size: int | None) -> str:
