@@ -1,6 +1,8 @@
 """When a source's log is another line than the one that was captured, its epoch is raised by itself and the copies end equal."""
 
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Any
 
 import psycopg
 import pytest
@@ -33,16 +35,26 @@ def mended(source: ThrowAwaySource) -> bool:
         return not any(table.mend for table in engine_state.captured_tables(state, source.name))
 
 
-def without_slot(source: ThrowAwaySource, *statements: str) -> None:
-    """Stop the connector, drop its slot, run the statements on the source, and let it go on."""
+@contextmanager
+def stopped(source: ThrowAwaySource) -> Iterator[tuple[ConnectClient, psycopg.Connection[Any]]]:
+    """The source's connector stopped for the block, and its line held: the keeper, which looks every two seconds, would
+    see the slot gone in the middle of it."""
     with (
+        engine_state.connect(settings().millrace_state_dsn) as state,
+        engine_state.line_of(state, source.name),
         closing(ConnectClient(settings().connect_url)) as connect,
         psycopg.connect(source.dsn, autocommit=True) as connection,
     ):
         connect.stop(source.name)
+        yield connect, connection
+        connect.resume(source.name)
+
+
+def without_slot(source: ThrowAwaySource, *statements: str) -> None:
+    """Stop the connector, drop its slot, run the statements on the source, and let it go on."""
+    with stopped(source) as (_, connection):
         drop_slot(connection, source.file)
         run(source, *statements)
-        connect.resume(source.name)
 
 
 def test_a_slot_made_anew_loses_changes_and_the_epoch_is_raised_and_the_copy_mended(make_source: MakeSource) -> None:
@@ -80,16 +92,11 @@ def test_a_change_that_has_no_place_in_the_order_has_its_table_compared_and_mend
     source.apply()
     run(source, "UPDATE t SET v = 'seen'")
     assert verify_tables([source.name])[0].equal
-    with (
-        closing(ConnectClient(settings().connect_url)) as connect,
-        psycopg.connect(source.dsn, autocommit=True) as connection,
-    ):
-        connect.stop(source.name)
+    with stopped(source) as (connect, connection):
         connect.forget_position(source.name)
         drop_slot(connection, source.file)
         create_slot(connection, source.file)
         connection.execute("UPDATE t SET v = 'has no commit before it' WHERE id = 1")
-        connect.resume(source.name)
     eventually(lambda: unplaced(source), "the change is in its topic")
     eventually(lambda: mended(source) and verify_tables([source.name])[0].equal, "the copy is mended")
 
