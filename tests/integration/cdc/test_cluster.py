@@ -12,7 +12,6 @@ from clickhouse_connect.driver.client import Client
 from typer.testing import CliRunner
 
 from bench.source import ThrowAwaySource, throw_away_source
-from cdc import state as engine_state
 from cdc.commands import app
 from cdc.errors import ConfigurationError
 from cdc.repair import repair_tables
@@ -26,6 +25,7 @@ from tests.integration.cdc.engine_processes import engine_process
 from tests.integration.cdc.shards import CLUSTER, Shard, two_shards
 from tests.integration.cdc.test_erase import erased
 from tests.integration.cdc.test_full_disk import NEEDED
+from tests.integration.cdc.test_shapes import followed
 from tests.integration.cdc.waiting import eventually
 from tests.own_clickhouse_server import PASSWORD
 
@@ -168,16 +168,16 @@ def test_columns_and_tables_that_change_are_followed_on_every_server(
     eventually(lambda: types(spread[1], "shaped").get("late") == "Nullable(Int32)", "the column is there")
     run(source, "ALTER TABLE t ALTER COLUMN v TYPE int USING 3", "INSERT INTO t VALUES (501, 'p', 4, 1, 7)")
     eventually(lambda: types(spread[1], "shaped").get("v") == "Nullable(Int32)", "the copy is made anew")
-    eventually(lambda: not reshaping(), "the table is followed again")
+    eventually(lambda: followed(source, "late"), "the table is followed again")
     assert equal()
     for shard in spread:
         assert shard.client.query("SELECT v, count(), sum(late) FROM raw_shaped.t FINAL GROUP BY v ORDER BY v").result_rows == [
             (3, 500, 2501), (4, 1, 7),
         ]  # fmt: skip
     run(source, "ALTER TABLE t RENAME TO u")
-    eventually(
-        lambda: comment(spread[1], "t") != "" and types(spread[1], "shaped", "u") != {}, "u takes the place of t"
-    )
+    eventually(lambda: comment(spread[1], "t") != "", "the copy of t is let go")
+    eventually(lambda: followed(source, table="u"), "u takes its place, with its rows")
+    assert types(spread[1], "shaped", "u") == types(spread[1], "shaped")
     assert "is called public.u now" in comment(spread[1], "t")
     assert equal()
 
@@ -251,9 +251,3 @@ def comment(shard: Shard, table: str) -> str:
     """The comment of a table that readers see."""
     query = f"SELECT comment FROM system.tables WHERE database = 'raw_shaped' AND name = '{table}'"
     return str(shard.client.query(query).result_rows[0][0])
-
-
-def reshaping() -> bool:
-    """Whether a table waits for its new copy."""
-    with engine_state.connect(settings().millrace_state_dsn) as state:
-        return any(table.parked is not None for table in engine_state.captured_tables(state))
